@@ -1,0 +1,32 @@
+"""What every test shares: one thread, one seed, reproducible random cases."""
+
+import os
+
+# Before NumPy is imported: the thread pools of a BLAS are sized when it loads, and
+# two xdist workers with a pool each would fight over two cores.
+for _variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+):
+    os.environ.setdefault(_variable, "1")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import hypothesis
+import numpy as np
+import pytest
+
+# A first call may compile or load a cache: no deadline tells anything true.
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.register_profile(
+    "ci", deadline=None, derandomize=True, print_blob=True
+)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed, fresh for each test."""
+    return np.random.default_rng(20_260_101)
