@@ -1,0 +1,123 @@
+from .cells import (
+    CellFolder as CellFolder,
+)
+from .cells import (
+    CorruptCellError as CorruptCellError,
+)
+from .cells import (
+    Store as Store,
+)
+from .cells import (
+    measuring_code as measuring_code,
+)
+from .experiment import (
+    MODES as MODES,
+)
+from .experiment import (
+    Experiment as Experiment,
+)
+from .experiment import (
+    Findings as Findings,
+)
+from .experiment import (
+    Found as Found,
+)
+from .experiment import (
+    Mode as Mode,
+)
+from .experiment import (
+    Registry as Registry,
+)
+from .experiment import (
+    Verdict as Verdict,
+)
+from .experiment import (
+    discover as discover,
+)
+from .experiment import (
+    load_experiment as load_experiment,
+)
+from .experiment import (
+    project_root as project_root,
+)
+from .limits import (
+    STATUSES as STATUSES,
+)
+from .limits import (
+    LimitedRunner as LimitedRunner,
+)
+from .limits import (
+    Limits as Limits,
+)
+from .limits import (
+    Outcome as Outcome,
+)
+from .limits import (
+    run_limited as run_limited,
+)
+from .machine import (
+    Machine as Machine,
+)
+from .machine import (
+    commit_of as commit_of,
+)
+from .machine import (
+    package_versions as package_versions,
+)
+from .machine import (
+    this_machine as this_machine,
+)
+from .machine import (
+    versions_text as versions_text,
+)
+from .rows import (
+    CELL_METRIC as CELL_METRIC,
+)
+from .rows import (
+    Case as Case,
+)
+from .rows import (
+    Row as Row,
+)
+from .rows import (
+    Scalar as Scalar,
+)
+from .rows import (
+    case as case,
+)
+from .sweep import (
+    Cell as Cell,
+)
+from .sweep import (
+    Sweep as Sweep,
+)
+from .sweep import (
+    SweepInterruptedError as SweepInterruptedError,
+)
+from .sweep import (
+    cells_folder as cells_folder,
+)
+from .sweep import (
+    run_sweep as run_sweep,
+)
+from .timers import (
+    Timing as Timing,
+)
+from .timers import (
+    interleaved as interleaved,
+)
+from .timers import (
+    ratio as ratio,
+)
+from .timers import (
+    time_call as time_call,
+)
+from .timers import (
+    time_once as time_once,
+)
+from .user_code import (
+    load_attribute as load_attribute,
+)
+from .user_code import (
+    load_file as load_file,
+)
