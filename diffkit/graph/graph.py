@@ -10,6 +10,7 @@ import numpy as np
 
 from diffkit.errors import ShapeError
 from diffkit.graph.node import Node
+from diffkit.graph.size import Size, measure
 from diffkit.ops import TABLE, Constant, Op
 from diffkit.ops.op import Kind, Shape
 
@@ -44,6 +45,20 @@ class Graph:
     def input_names(self) -> tuple[str, ...]:
         """Names of the inputs by position."""
         return tuple(self.nodes[i].attribute("name") for i in self.inputs)
+
+    def size(self) -> Size:
+        """Exact counts: operations, flops, bytes, and operations as a tree.
+
+        >>> from diffkit.graph import trace
+        >>> def squared_eight_times(x):
+        ...     for _ in range(8):
+        ...         x = x * x
+        ...     return x
+        >>> counted = trace(squared_eight_times, 1.0).size()
+        >>> counted.shared_operations, counted.tree_operations
+        (8, 255)
+        """
+        return measure(self.nodes, self.outputs, self.live())
 
     def listing(self) -> str:
         """The program as text, one node a line."""

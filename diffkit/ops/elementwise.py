@@ -25,6 +25,11 @@ NONZERO = Interval(0.2, 3.0)
 
 def broadcast_shape(*shapes: Shape, **_: Any) -> Shape:
     """The common shape of elementwise inputs, as NumPy broadcasts them."""
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    if len(shapes) == 2 and not (first and shapes[1]):
+        return first or shapes[1]
     return np.broadcast_shapes(*shapes)
 
 

@@ -1,0 +1,30 @@
+"""Programs as values: trace a function, differentiate the graph, measure its size."""
+
+from diffkit.graph import numpy_functions, numpy_ufuncs
+from diffkit.graph.forward import forward
+from diffkit.graph.graph import Builder, Graph
+from diffkit.graph.node import Node
+from diffkit.graph.reverse import reverse
+from diffkit.graph.simplify import simplify
+from diffkit.graph.size import Size
+from diffkit.graph.trace import Structure, Tracing, trace, trace_arguments
+from diffkit.graph.traced import Traced
+
+# Importing the two tables is what teaches `Traced` NumPy's functions.
+TRACED_FUNCTIONS = (*numpy_ufuncs.UFUNCS, *numpy_functions.FUNCTIONS)
+
+__all__ = [
+    "TRACED_FUNCTIONS",
+    "Builder",
+    "Graph",
+    "Node",
+    "Size",
+    "Structure",
+    "Traced",
+    "Tracing",
+    "forward",
+    "reverse",
+    "simplify",
+    "trace",
+    "trace_arguments",
+]

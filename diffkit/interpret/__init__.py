@@ -1,0 +1,1 @@
+"""Readings of a graph: NumPy (the definition), SymPy expressions, exact balls."""
