@@ -1,0 +1,50 @@
+"""Where each field of an instruction lies: one row of int64 in the program's table.
+
+Offsets and strides count elements of the arena. Elementwise, reduction and product
+instructions name their fields differently but share the row.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+WIDTH: Final = 16
+OPCODE: Final = 0
+OUT: Final = 1
+A: Final = 2
+B: Final = 3
+C: Final = 4
+
+# Elementwise: out is contiguous (outer, inner); inner strides are 0 or 1.
+OUTER: Final = 5
+INNER: Final = 6
+A_OUTER: Final = 7
+B_OUTER: Final = 8
+C_OUTER: Final = 9
+A_INNER: Final = 10
+B_INNER: Final = 11
+C_INNER: Final = 12
+
+# Reductions: out is contiguous (outer, inner); a has a stride for each loop.
+REDUCED: Final = 7
+A_STEP_OUTER: Final = 8
+A_STEP_REDUCED: Final = 9
+A_STEP_INNER: Final = 10
+DIVISOR: Final = 11
+
+# Products: out[s] = a[s] @ b[s], (m, k) by (k, n), any strides.
+ROWS: Final = 5
+COLUMNS: Final = 6
+DEPTH: Final = 7
+A_ROW: Final = 8
+A_COLUMN: Final = 9
+B_ROW: Final = 10
+B_COLUMN: Final = 11
+STACK: Final = 12
+A_STACK: Final = 13
+B_STACK: Final = 14
+
+# Copies: `LIST` is where the dimensions, steps or indices start in the index lists.
+COUNT: Final = 5
+LIST: Final = 6
+RANK: Final = 7

@@ -1,0 +1,113 @@
+"""How kernels see memory: bare pointers into the arena, without Numba's array headers.
+
+A kernel is called as `kernel(arena, row, lists)`: a pointer to float64 or float32, a
+pointer to one instruction (int64 fields), and a pointer to the program's index lists.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+# NaN and infinities keep their meaning: contraction only. `kernel` functions are big
+# and are called, not copied, so that the machine compiles in seconds.
+kernel = njit(fastmath={"contract"}, error_model="numpy")
+# Sums may be taken in several partial sums, which is what vector code does.
+summing_kernel = njit(fastmath={"contract", "reassoc"}, error_model="numpy")
+
+
+def _address_cast(pointee):
+    def codegen(context, builder, signature, arguments):
+        return builder.inttoptr(
+            arguments[0], context.get_value_type(signature.return_type)
+        )
+
+    return types.CPointer(pointee)(types.int64), codegen
+
+
+@intrinsic
+def float64_pointer(typingctx, address):
+    """The pointer to float64 at an address."""
+    return _address_cast(types.float64)
+
+
+@intrinsic
+def float32_pointer(typingctx, address):
+    """The pointer to float32 at an address."""
+    return _address_cast(types.float32)
+
+
+@intrinsic
+def int64_pointer(typingctx, address):
+    """The pointer to int64 at an address."""
+    return _address_cast(types.int64)
+
+
+@intrinsic
+def offset_pointer(typingctx, pointer, elements):
+    """The pointer some elements further on."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.int64), codegen
+
+
+def _scopes(module):
+    """Alias metadata saying: what `store` writes, `load` does not read."""
+    domain = module.add_metadata([ir.MetaDataString(module, "diffkit arena")])
+    scope = module.add_metadata([ir.MetaDataString(module, "diffkit output"), domain])
+    return module.add_metadata([scope])
+
+
+@intrinsic
+def load(typingctx, pointer, index):
+    """`pointer[index]`, promised not to depend on an earlier `store` of the same loop.
+
+    Elementwise loops read element j before they write element j and no other, so an
+    output may lie on top of an input; the promise spares LLVM the overlap tests whose
+    slow branch an in-place operation would always take.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        value = builder.load(builder.gep(arguments[0], [arguments[1]]))
+        value.set_metadata("noalias", _scopes(builder.module))
+        return value
+
+    return pointer.dtype(pointer, types.int64), codegen
+
+
+@intrinsic
+def store(typingctx, pointer, index, value):
+    """`pointer[index] = value`, rounded to the arena's dtype; see `load`."""
+
+    def codegen(context, builder, signature, arguments):
+        number = context.cast(builder, arguments[2], signature.args[2], pointer.dtype)
+        place = builder.gep(arguments[0], [arguments[1]])
+        instruction = builder.store(number, place)
+        instruction.set_metadata("alias.scope", _scopes(builder.module))
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.int64, value), codegen
+
+
+@intrinsic
+def number(typingctx, pointer, value):
+    """A value in the arena's dtype."""
+
+    def codegen(context, builder, signature, arguments):
+        return context.cast(builder, arguments[1], signature.args[1], pointer.dtype)
+
+    return pointer.dtype(pointer, value), codegen
+
+
+@intrinsic
+def keep_apart(typingctx):
+    """Put the calling kernel's code in the machine once, never copied into callers."""
+
+    def codegen(context, builder, signature, arguments):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen

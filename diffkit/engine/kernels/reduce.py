@@ -1,0 +1,180 @@
+"""Reductions of a strided (outer, reduced, inner) view to a contiguous (outer, inner).
+
+Lowering arranges that either the reduced or the inner stride is 1, so that one of the
+two loop orders below runs along memory.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from numba import float64, njit
+
+from diffkit.engine import vector_math
+from diffkit.engine.kernels.elementwise import larger, smaller
+from diffkit.engine.kernels.fields import (
+    A,
+    A_STEP_INNER,
+    A_STEP_OUTER,
+    A_STEP_REDUCED,
+    DIVISOR,
+    INNER,
+    OUT,
+    OUTER,
+    REDUCED,
+)
+from diffkit.engine.kernels.memory import (
+    keep_apart,
+    kernel,
+    load,
+    number,
+    offset_pointer,
+    store,
+    summing_kernel,
+)
+
+# A sum is closed after this many terms and a new one begun: within a block vector code
+# keeps some thirty partial sums, so rounding errors grow as in a pairwise sum.
+SUM_BLOCK = 8192
+
+summing = njit(fastmath={"contract", "reassoc"}, error_model="numpy", forceinline=True)
+scalar = njit(fastmath={"contract"}, error_model="numpy", forceinline=True)
+
+
+def reduction(combine, initial):
+    """The kernel out[i, j] = combine over r of a[i, r, j], begun at `initial`."""
+
+    @summing
+    def along(a, count, step):
+        total = number(a, initial)
+        for first in range(0, count, SUM_BLOCK):
+            part = number(a, initial)
+            last = min(first + SUM_BLOCK, count)
+            if step == 1:
+                for r in range(first, last):
+                    part = combine(part, a[r])
+            else:
+                for r in range(first, last):
+                    part = combine(part, a[r * step])
+            total = combine(total, part)
+        return total
+
+    @summing_kernel
+    def run(arena, row, lists):
+        keep_apart()
+        inner = row[INNER]
+        count = row[REDUCED]
+        step = row[A_STEP_REDUCED]
+        step_inner = row[A_STEP_INNER]
+        for i in range(row[OUTER]):
+            out = row[OUT] + i * inner
+            a = row[A] + i * row[A_STEP_OUTER]
+            if step_inner == 1 and step != 1 and count > 0:
+                for j in range(inner):
+                    store(arena, out + j, load(arena, a + j))
+                for r in range(1, count):
+                    a += step
+                    for j in range(inner):
+                        # Read plainly: `load` may not see the store of the row before.
+                        value = combine(arena[out + j], load(arena, a + j))
+                        store(arena, out + j, value)
+            else:
+                for j in range(inner):
+                    first = offset_pointer(arena, a + j * step_inner)
+                    arena[out + j] = along(first, count, step)
+
+    return run
+
+
+@summing
+def _add(x, y):
+    return x + y
+
+
+@summing
+def _multiply(x, y):
+    return x * y
+
+
+@scalar
+def _larger(x, y):
+    return larger(x, y)
+
+
+@scalar
+def _smaller(x, y):
+    return smaller(x, y)
+
+
+total = reduction(_add, 0.0)
+product = reduction(_multiply, 1.0)
+largest = reduction(_larger, -inf)
+smallest = reduction(_smaller, inf)
+
+
+@kernel
+def mean(arena, row, lists):
+    """The sum divided by the number of terms (0/0 for none, as NumPy has it)."""
+    keep_apart()
+    total(arena, row, lists)
+    size = row[OUTER] * row[INNER]
+    divisor = number(arena, row[DIVISOR])
+    for j in range(row[OUT], row[OUT] + size):
+        arena[j] = arena[j] / divisor
+
+
+@kernel
+def cumulative_sum(arena, row, lists):
+    """out[i, r, j] = a[i, 0, j] + … + a[i, r, j]."""
+    keep_apart()
+    inner = row[INNER]
+    count = row[REDUCED]
+    for i in range(row[OUTER]):
+        for j in range(inner):
+            out = row[OUT] + i * count * inner + j
+            a = row[A] + i * row[A_STEP_OUTER] + j * row[A_STEP_INNER]
+            running = number(arena, 0)
+            for r in range(count):
+                running = running + arena[a + r * row[A_STEP_REDUCED]]
+                arena[out + r * inner] = running
+
+
+@summing
+def _exponentials(a, count, step, shift):
+    result = 0.0
+    if step == 1:
+        for r in range(count):
+            result += vector_math.exp(float64(a[r]) - shift)
+    else:
+        for r in range(count):
+            result += vector_math.exp(float64(a[r * step]) - shift)
+    return result
+
+
+@summing
+def _peak(a, count, step):
+    result = number(a, -inf)
+    if step == 1:
+        for r in range(count):
+            result = larger(result, a[r])
+    else:
+        for r in range(count):
+            result = larger(result, a[r * step])
+    return float64(result)
+
+
+@kernel
+def logsumexp(arena, row, lists):
+    """out = m + log Σ exp(a − m) with m the largest, or 0 where that is not finite."""
+    keep_apart()
+    inner = row[INNER]
+    count = row[REDUCED]
+    step = row[A_STEP_REDUCED]
+    for i in range(row[OUTER]):
+        for j in range(inner):
+            a = row[A] + i * row[A_STEP_OUTER] + j * row[A_STEP_INNER]
+            first = offset_pointer(arena, a)
+            peak = _peak(first, count, step)
+            shift = peak if abs(peak) < inf else 0.0
+            result = vector_math.log(_exponentials(first, count, step, shift)) + shift
+            arena[row[OUT] + i * inner + j] = number(arena, result)

@@ -1,0 +1,100 @@
+"""Kernels that move elements: strided copies, gathers and scatters by index list."""
+
+from __future__ import annotations
+
+from diffkit.engine.kernels.fields import A, COUNT, LIST, OUT, RANK
+from diffkit.engine.kernels.memory import keep_apart, kernel, load, number, store
+
+# Side of the square tiles in which a transposing copy walks, so that both the rows
+# read and the rows written stay in cache.
+TILE = 16
+
+
+def strided(accumulate):
+    """The kernel out[…] = a[…], or += , over any strides on both sides.
+
+    The list holds the dimensions, then the strides of a, then those of out; at least
+    two dimensions. The last two are walked in tiles, the others counted.
+    """
+
+    @kernel
+    def run(arena, row, lists):
+        keep_apart()
+        rank = row[RANK]
+        dimensions = row[LIST]
+        a_steps = dimensions + rank
+        out_steps = a_steps + rank
+        rows = lists[dimensions + rank - 2]
+        columns = lists[dimensions + rank - 1]
+        a_row = lists[a_steps + rank - 2]
+        a_column = lists[a_steps + rank - 1]
+        out_row = lists[out_steps + rank - 2]
+        out_column = lists[out_steps + rank - 1]
+        for block in range(row[COUNT]):
+            out = row[OUT]
+            a = row[A]
+            rest = block
+            for d in range(rank - 3, -1, -1):
+                size = lists[dimensions + d]
+                index = rest % size
+                rest = rest // size
+                a += index * lists[a_steps + d]
+                out += index * lists[out_steps + d]
+            if a_column == 1 and out_column == 1:
+                for i in range(rows):
+                    x = a + i * a_row
+                    y = out + i * out_row
+                    for j in range(columns):
+                        value = load(arena, x + j)
+                        if accumulate:
+                            value = value + arena[y + j]
+                        store(arena, y + j, value)
+            else:
+                for first_row in range(0, rows, TILE):
+                    for first in range(0, columns, TILE):
+                        last = min(first + TILE, columns)
+                        for i in range(first_row, min(first_row + TILE, rows)):
+                            x = a + i * a_row
+                            y = out + i * out_row
+                            for j in range(first, last):
+                                value = load(arena, x + j * a_column)
+                                if accumulate:
+                                    value = value + arena[y + j * out_column]
+                                store(arena, y + j * out_column, value)
+
+    return run
+
+
+copy = strided(False)
+accumulate = strided(True)
+
+
+@kernel
+def fill_zero(arena, row, lists):
+    """out[j] = 0."""
+    keep_apart()
+    zero = number(arena, 0)
+    for j in range(row[OUT], row[OUT] + row[COUNT]):
+        arena[j] = zero
+
+
+@kernel
+def gather(arena, row, lists):
+    """out[j] = a[list[j]]."""
+    keep_apart()
+    out = row[OUT]
+    a = row[A]
+    indices = row[LIST]
+    for j in range(row[COUNT]):
+        arena[out + j] = arena[a + lists[indices + j]]
+
+
+@kernel
+def scatter(arena, row, lists):
+    """out[list[j]] += a[j]; duplicates accumulate in order."""
+    keep_apart()
+    out = row[OUT]
+    a = row[A]
+    indices = row[LIST]
+    for j in range(row[COUNT]):
+        arena[out + lists[indices + j]] += arena[a + j]
