@@ -1,4 +1,4 @@
-"""Cells that explode in time, in memory and in every other way: each ends as a status."""
+"""Cells that explode in time, in memory, in any other way: each ends as a status."""
 
 import os
 import signal

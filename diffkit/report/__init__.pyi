@@ -1,0 +1,10 @@
+from . import figures as figures
+from . import numbers as numbers
+from . import page as page
+from .table import from_csv as from_csv
+from .table import markdown_table as markdown_table
+from .table import read_rows as read_rows
+from .table import to_csv as to_csv
+from .write import check_writable as check_writable
+from .write import write_index as write_index
+from .write import write_report as write_report
