@@ -35,7 +35,7 @@ RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
 # asked for, so that `import diffkit` stays light; the other loads what users name.
 LOADS_BY_NAME = {"diffkit.backends.registry", "diffkit.measure.user_code"}
 # Generated source is compiled in one file only.
-COMPILES_SOURCE = {"diffkit.backends.symbolic_source"}
+COMPILES_SOURCE = {"diffkit.backends.symbolic.source"}
 # The command line speaks to the package as its users do.
 USES_THE_PACKAGE_ITSELF = "cli"
 LOADERS = {"import_module", "__import__", "exec_module"}
@@ -220,7 +220,7 @@ def test_the_reader_catches_a_planted_cycle():
         ("diffkit.graph.a", "from diffkit.ops import TABLE"),
         ("diffkit.cli", "import diffkit as dk\nfrom diffkit import report"),
         ("diffkit.backends.registry", "import importlib\nimportlib.import_module('a')"),
-        ("diffkit.backends.symbolic_source", "exec(compile('', '', 'exec'))"),
+        ("diffkit.backends.symbolic.source", "exec(compile('', '', 'exec'))"),
         ("diffkit.engine.a", "machine.eval(x)"),
     ],
 )
