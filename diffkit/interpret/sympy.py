@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import sympy
 
-from diffkit.graph import Graph
+from diffkit.graph import Graph, Node
 from diffkit.interpret.sympy_functions import (
     MEANINGS,
     largest,
@@ -118,7 +118,8 @@ def evaluate(graph: Graph, leaves: Sequence[np.ndarray]) -> list[np.ndarray]:
             values.append(lift(node.attribute("value").array, EXPRESSIONS))
         else:
             inputs = [values[i] for i in node.inputs]
-            values.append(read(node.op, node.keywords, inputs, EXPRESSIONS))
+            kinds = [graph.nodes[i].kind for i in node.inputs]
+            values.append(read(node, kinds, inputs, EXPRESSIONS))
     return [values[i] for i in graph.outputs]
 
 
@@ -146,12 +147,20 @@ def elements_of(elements: Iterable[Element], shape: tuple[int, ...]) -> np.ndarr
 
 
 def read(
-    op: Op,
-    attributes: dict[str, Any],
-    arrays: Sequence[np.ndarray],
-    algebra: Algebra,
+    node: Node, kinds: Sequence[str], arrays: Sequence[np.ndarray], algebra: Algebra
 ) -> np.ndarray:
-    """One operation on object arrays of elements."""
+    """One operation on object arrays of elements; `kinds` are those of the inputs.
+
+    Arithmetic on booleans treats them as 0 and 1.
+    """
+    op, attributes = node.op, node.keywords
+    if node.kind == "real" and "boolean" in kinds:
+        arrays = [
+            _as_real(array, algebra)
+            if kind == "boolean" and not (op.name == "where" and position == 0)
+            else array
+            for position, (array, kind) in enumerate(zip(arrays, kinds, strict=True))
+        ]
     if op.family == "elementwise":
         return _elementwise(op, arrays, algebra)
     if op.name == "scatter":
@@ -163,6 +172,14 @@ def read(
     if op.name == "cumsum":
         return _cumsum(arrays[0], algebra, **attributes)
     return _reduce(op, arrays[0], algebra, **attributes)
+
+
+def _as_real(array: np.ndarray, algebra: Algebra) -> np.ndarray:
+    one, zero = algebra.number(1), algebra.number(0)
+    return elements_of(
+        [algebra.apply("where", b, one, zero) for b in array.ravel().tolist()],
+        array.shape,
+    )
 
 
 def _elementwise(

@@ -70,6 +70,10 @@ class Scalars:
     batch: int | None
     why: str  # in words, for the details
 
+    def leaf(self, position: int) -> Leaf:
+        """The input at a position; all inputs are leaves, in order."""
+        return self.leaves[position]
+
 
 class MixedBatchError(Exception):
     """Samples of the batch meet in a way that columns cannot carry (internal)."""
@@ -90,19 +94,24 @@ class Reader:
     writer: Writer
     batch: int | None
     columns: dict[str, np.ndarray] = field(default_factory=dict)
+    kinds: list[str] = field(default_factory=list)  # of the inputs of the node at hand
 
-    def graph(self, graph: Graph, wrt: Sequence[int]) -> Scalars:
+    def graph(
+        self, graph: Graph, wrt: Sequence[int], reasons: Sequence[str] = ()
+    ) -> Scalars:
         """Read all nodes; raises MixedBatchError where columns cannot carry them."""
         held: list[Held] = []
         leaves = []
+        positions = {place: position for position, place in enumerate(graph.inputs)}
         for place, node in enumerate(graph.nodes):
             if node.op.name == "input":
-                position = graph.inputs.index(place)
+                position = positions[place]
                 leaf, value = self._leaf(position, node, position in wrt)
                 leaves.append(leaf)
             elif node.op.name == "constant":
                 value = Held(node.attribute("value").array)
             else:
+                self.kinds = [graph.nodes[i].kind for i in node.inputs]
                 value = self._node(node, [held[i] for i in node.inputs])
             held.append(value)
         outputs = []
@@ -113,11 +122,10 @@ class Reader:
             outputs.append(Output(elements, node.shape, held[i].axis, node.kind))
         if outputs[0].axis is not None:
             raise MixedBatchError("the value itself differs from sample to sample")
-        why = (
-            f"columns of {self.batch} samples"
-            if self.batch
-            else "every element written out"
-        )
+        why = f"columns of {self.batch} samples"
+        if self.batch is None:
+            why = "; ".join(["every element written out", *reasons])
+        leaves.sort(key=lambda leaf: leaf.position)
         return Scalars(tuple(outputs), tuple(leaves), self.columns, self.batch, why)
 
     def _leaf(self, position: int, node: Node, wanted: bool) -> tuple[Leaf, Held]:
@@ -164,7 +172,7 @@ class Reader:
         self, node: Node, arrays: Sequence[np.ndarray], axis: int | None
     ) -> Held:
         lifted = [self._lift(array) for array in arrays]
-        return Held(reading.read(node.op, node.keywords, lifted, self.writer), axis)
+        return Held(reading.read(node, self.kinds, lifted, self.writer), axis)
 
     def _elementwise(self, node: Node, inputs: list[Held]) -> Held:
         ndim = len(node.shape)

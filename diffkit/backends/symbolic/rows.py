@@ -156,6 +156,20 @@ class Rows:
             )
         return self.raw("power", (base, exponent))
 
+    def join(self, name: str, elements: Sequence[int]) -> int:
+        """`add`, `largest`, `smallest` or `logsumexp` of one row or more."""
+        if len(elements) == 1:
+            return elements[0]
+        return self.make(name, elements)
+
+    def batch_sum(self, row: int, batch: int) -> int:
+        """Σ of a row over the samples of the batch."""
+        return self.make("batch_sum", (row, self.number(batch)))
+
+    def identical(self, a: int, b: int) -> bool:
+        """Whether two rows are one: equal expressions are."""
+        return a == b
+
     # ---- from SymPy ------------------------------------------------------------
 
     def convert(

@@ -1,0 +1,6 @@
+"""Symbolic differentiation as a backend: written out, shared afterwards, or shared."""
+
+from diffkit.backends.symbolic.backend import Symbolic
+from diffkit.backends.symbolic.evaluate import SymbolicCompiled
+
+__all__ = ["Symbolic", "SymbolicCompiled"]

@@ -1,0 +1,279 @@
+"""The symbolic backend: a formula for the gradient, derived, counted, printed, run.
+
+Two things are kept apart: the *mathematical size* of the formula (exact counts in
+`info.details`) and the *cost of the tool* that handles it (`info.seconds`, by phase).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import Any, ClassVar
+
+import numpy as np
+
+from diffkit.backends.base import Capabilities, Info, Program, check_dtype
+from diffkit.backends.phases import Phases
+from diffkit.backends.symbolic.differentiate import memoised, reverse, stock
+from diffkit.backends.symbolic.evaluate import SymbolicCompiled
+from diffkit.backends.symbolic.expressions import ColumnExpressions
+from diffkit.backends.symbolic.functions import functions
+from diffkit.backends.symbolic.read import (
+    MixedBatchError,
+    Reader,
+    Scalars,
+    Writer,
+    batch_sizes,
+)
+from diffkit.backends.symbolic.rows import Rows
+from diffkit.backends.symbolic.size import Size, measure
+from diffkit.backends.symbolic.source import compile_source, python_source
+from diffkit.errors import ExpressionBudgetError, UserInputError, unknown_name
+from diffkit.graph import Graph, simplify
+
+FORMS = ("shared", "cse", "expanded")
+DIFFERS = ("memoised", "sympy")
+BATCHES = ("auto", "columns", "written_out")
+
+# Source text and compiled code, measured with CPython 3.11: see BYTES below.
+DEFAULT_OPERATIONS = {"expanded": 1_000_000, "cse": 3_000_000, "shared": 3_000_000}
+# Peak bytes per operation while the source is parsed and compiled, by way of writing.
+BYTES = {"expanded": 700, "cse": 700, "shared": 700}
+
+
+@dataclass(frozen=True)
+class Symbolic:
+    """Symbolic differentiation with SymPy, in one of three forms.
+
+    * `expanded`: the textbook method. The loss is one formula, differentiated
+      parameter by parameter, every gradient entry written out in full.
+    * `cse`: the same formulas, with equal parts found and shared afterwards (every
+      repeated subexpression, as `sympy.cse(order="none")` finds them but by one pass
+      over hash-consed rows: `sympy.cse` recurses, and also searches for common partial
+      sums, which takes most of its time).
+    * `shared`: every intermediate is a named symbol throughout. Each is differentiated
+      with respect to its own arguments by SymPy, and the pieces are accumulated from
+      the loss backwards. Keeping the sharing is what turns symbolic differentiation
+      *into reverse mode*: this form is reverse mode on scalars.
+
+    `differ` says how the first two differentiate: `memoised` (each distinct node once;
+    structurally equal results) or `sympy` (stock `sympy.diff`, which walks the tree).
+    `batch` says how samples are read: `columns` (one symbol a column, one sum over the
+    batch), `written_out` (every element of every sample), `auto` (columns where the
+    program allows it).
+
+    Budgets: `max_operations` counts operations of the written-out tree for `expanded`
+    and of the shared expressions otherwise (default 1,000,000 and 3,000,000);
+    `max_bytes` estimates the peak while compiling; `max_seconds` is checked between
+    steps. All are checked before anything is printed.
+
+    Raises UnknownNameError and UserInputError for options that mean nothing;
+    `compile` raises ExpressionBudgetError.
+    """
+
+    form: str = "shared"
+    differ: str = "memoised"
+    max_operations: int | None = None
+    max_seconds: float = 60.0
+    max_bytes: int = 2_000_000_000
+    batch: str = "auto"
+
+    name: ClassVar[str] = "symbolic"
+    capabilities: ClassVar[Capabilities] = Capabilities(exact=True, evaluations="1")
+
+    def __post_init__(self) -> None:
+        for kind, given, known in (
+            ("form of symbolic differentiation", self.form, FORMS),
+            ("way to differentiate symbolically", self.differ, DIFFERS),
+            ("way to read a batch", self.batch, BATCHES),
+        ):
+            if given not in known:
+                raise unknown_name(kind, given, known)
+        if self.form == "shared" and self.differ == "sympy":
+            raise UserInputError(
+                "form='shared' never differentiates a whole expression, so differ="
+                "'sympy' means nothing there. Use form='expanded' or 'cse' with it."
+            )
+        for option in ("max_operations", "max_seconds", "max_bytes"):
+            given = getattr(self, option)
+            if given is None and option == "max_operations":
+                continue
+            if isinstance(given, bool) or not isinstance(given, int | float):
+                raise UserInputError(f"{option} must be a number, not {given!r}.")
+            if not given > 0:
+                raise UserInputError(f"{option} must be positive, not {given!r}.")
+
+    @property
+    def operations_limit(self) -> int:
+        """The budget on operations that holds for this form."""
+        if self.max_operations is None:
+            return DEFAULT_OPERATIONS[self.form]
+        return self.max_operations
+
+    def compile(self, program: Program) -> SymbolicCompiled:
+        """Derive, count, print and compile the gradient of a program.
+
+        Raises ExpressionBudgetError (operations, seconds or bytes) before anything is
+        printed; UserInputError when `batch="columns"` and the samples cannot be columns.
+        """
+        dtype = np.dtype(program.dtype)
+        check_dtype(self.name, self.capabilities, dtype)
+        deadline = Deadline(self.max_seconds)
+        phases = Phases()
+        with phases("read"):
+            writers: list[Any] = []
+            scalars = self._read(simplify(program.graph), program.wrt, writers)
+            deadline.check()
+        with phases("derive"):
+            rows, outputs = self._derive(program, scalars, writers[-1], deadline.check)
+        with phases("count"):
+            size = measure(rows, outputs)
+            self._check_size(size)
+            deadline.check()
+        names = [name for leaf in scalars.leaves for name in leaf.names]
+        names += scalars.columns
+        with phases("print"):
+            written_out = self.form == "expanded"
+            source = python_source(rows, outputs, names, written_out)
+            value_source = python_source(rows, outputs[:1], names, written_out)
+            deadline.check()
+        with phases("compile"):
+            evaluate = compile_source(source, functions(dtype))
+            value = compile_source(value_source, functions(dtype))
+        evaluated = size.tree_evaluated if written_out else size.shared_evaluated
+        details = {
+            "form": self.form,
+            "method": _METHOD[self.form],
+            "differ": "by row" if self.form == "shared" else self.differ,
+            "batch": scalars.why,
+            "tree_operations": size.tree_operations,
+            "tree_nodes": size.tree_nodes,
+            "shared_operations": size.shared_operations,
+            "shared_nodes": size.shared_nodes,
+            "height": size.height,
+            "sharing_ratio": size.sharing_ratio,
+            "source_bytes": len(source),
+            "statements": source.count("\n") - 1,
+            "operations_counted": (
+                "of the written-out tree" if written_out else "of the shared rows"
+            )
+            + ", those that differ from sample to sample once a sample",
+        }
+        info = Info(
+            backend=self.name,
+            seconds=phases.seconds,
+            operations=evaluated,
+            bytes=BYTES[self.form] * _printed_operations(self.form, size),
+            evaluations=1,
+            details=details,
+        )
+        return SymbolicCompiled.of(info, program, scalars, evaluate, value, source)
+
+    def _read(
+        self, graph: Graph, wrt: Sequence[int], writers: list[Any]
+    ) -> Scalars:
+        reasons = []
+        sizes: list[int | None] = [None]
+        if self.batch != "written_out":
+            sizes = [*batch_sizes(graph, wrt), None]
+        for batch in sizes:
+            if batch is None and self.batch == "columns":
+                break
+            writer: Writer = Rows(batch or 1) if self.form == "shared" else (
+                ColumnExpressions()
+            )
+            writers.append(writer)
+            try:
+                return Reader(writer, batch).graph(graph, wrt, reasons)
+            except MixedBatchError as error:
+                reasons.append(f"no columns of {batch} samples: {error}")
+        raise UserInputError(
+            "batch='columns' needs a data input whose first axis is the batch, and a "
+            "program in which samples meet only in sums and means over it. Use "
+            f"batch='auto' to write every sample out. {'; '.join(reasons)}".rstrip()
+        )
+
+    def _derive(
+        self,
+        program: Program,
+        scalars: Scalars,
+        writer: Any,
+        check: Callable[[], None],
+    ) -> tuple[Rows, list[int]]:
+        """Rows of the value, the gradients in order, and the other outputs."""
+        value = scalars.outputs[0].elements[0]
+        names = [n for p in program.wrt for n in scalars.leaf(p).names]
+        others = [e for output in scalars.outputs[1:] for e in output.elements]
+        if isinstance(writer, Rows):
+            wrt = [writer.symbol(name) for name in names]
+            return writer, [value, *reverse(writer, value, wrt, check), *others]
+        symbols = [writer.symbol(name, batched=False) for name in names]
+        differ = memoised if self.differ == "memoised" else stock
+        rows = Rows(scalars.batch or 1)
+        convert = partial(rows.convert, batched=frozenset(writer.batched))
+        self._check_size(measure(rows, convert([value])))
+        try:
+            gradients = differ(value, symbols, check)
+        except RecursionError:
+            height = measure(rows, convert([value])).height
+            raise ExpressionBudgetError(
+                "levels of nesting",
+                DEEPEST_SYMPY,
+                height,
+                "SymPy handles nested expressions by recursion, and this one is too "
+                "deep for it. Use the form 'shared', which nests nothing.",
+            ) from None
+        return rows, convert([value, *gradients, *others])
+
+    def _check_size(self, size: Size) -> None:
+        needed = _printed_operations(self.form, size)
+        if needed > self.operations_limit:
+            raise ExpressionBudgetError(
+                "operations", self.operations_limit, needed, ADVICE[self.form]
+            )
+        if needed * BYTES[self.form] > self.max_bytes:
+            raise ExpressionBudgetError(
+                "bytes", self.max_bytes, needed * BYTES[self.form], ADVICE[self.form]
+            )
+
+
+# SymPy compares and sorts by recursion; deeper than this it may reach Python's limit.
+DEEPEST_SYMPY = 300
+
+_METHOD = {
+    "expanded": "differentiated parameter by parameter, written out",
+    "cse": "differentiated parameter by parameter, shared afterwards",
+    "shared": "sharing kept throughout: reverse mode on named scalars",
+}
+ADVICE = {
+    "expanded": "Raise the budget, or use the form 'cse' or 'shared', which write "
+    "equal parts once.",
+    "cse": "Raise the budget, or use the form 'shared', or the backend 'autodiff'.",
+    "shared": "Raise the budget, or use the backend 'autodiff', which works on whole "
+    "arrays instead of scalars.",
+}
+
+
+def _printed_operations(form: str, size: Size) -> int:
+    return size.tree_operations if form == "expanded" else size.shared_operations
+
+
+class Deadline:
+    """The budget on seconds, asked between steps."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.start = perf_counter()
+
+    def check(self) -> None:
+        """Raise ExpressionBudgetError when the time is spent."""
+        if perf_counter() - self.start > self.limit:
+            raise ExpressionBudgetError(
+                "seconds",
+                self.limit,
+                None,
+                "Raise max_seconds, or use the form 'shared', which is derived in "
+                "time proportional to the program.",
+            )
