@@ -117,8 +117,8 @@ class Builder:
         array = np.asarray(value)
         kind: Kind = "boolean" if array.dtype == bool else "real"
         if kind == "real" and array.dtype != np.float64:
-            array = array.astype(np.float64)
-        held = Constant.of(array)
+            value = array.astype(np.float64)
+        held = Constant.of(value)
         return self._place(Node(CONSTANT, (), (("value", held),), array.shape, kind))
 
     def apply(self, op: Op, inputs: Sequence[int], **attributes: Hashable) -> int:

@@ -20,10 +20,12 @@ from diffkit.ops.op import Kind
 class Structure:
     """How arguments were nested: the tree, and the name of every leaf.
 
-    `names` read as Python would, such as `params['w'][0]`.
+    `roots` are the function's parameter names, `names` those of the leaves, such as
+    `params['w'][0]`.
     """
 
     tree: Any  # optree.PyTreeSpec
+    roots: tuple[str, ...]
     names: tuple[str, ...]
 
 
@@ -52,7 +54,9 @@ def flatten_arguments(
         accessors, found, _ = optree.tree_flatten_with_accessor(arg)
         leaves += found
         labels += [accessor.codify(name) for accessor in accessors]
-    return leaves, Structure(optree.tree_structure(tuple(args)), tuple(labels))
+    return leaves, Structure(
+        optree.tree_structure(tuple(args)), tuple(names), tuple(labels)
+    )
 
 
 def _parameter_names(f: Callable[..., Any], count: int) -> list[str]:

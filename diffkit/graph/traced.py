@@ -19,7 +19,7 @@ from diffkit.errors import (
 from diffkit.graph.graph import Builder
 from diffkit.graph.keys import resolve_key
 from diffkit.graph.node import Node
-from diffkit.ops import TABLE, Op
+from diffkit.ops import TABLE, Irrational, Op
 
 # NumPy callables -> what to do with traced arguments. Filled by the tables in
 # ufuncs.py and functions.py, which import this module.
@@ -313,6 +313,8 @@ def lift(builder: Builder, value: Any) -> Traced:
                 "argument of the inner function instead of closing over it."
             )
         return value
+    if isinstance(value, Irrational):
+        return Traced(builder, builder.constant(value))
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise DtypeError(

@@ -5,7 +5,7 @@
 """
 
 from diffkit.ops import elementwise, leaf, linear, reduce, shape
-from diffkit.ops.op import Constant, Interval, Op
+from diffkit.ops.op import Constant, Interval, Irrational, Op
 from diffkit.ops.shape import Span, is_basic, numpy_key
 
 TABLE: dict[str, Op] = {
@@ -14,4 +14,4 @@ TABLE: dict[str, Op] = {
     for row in family.ROWS
 }
 
-__all__ = ["TABLE", "Constant", "Interval", "Op", "Span", "is_basic", "numpy_key"]
+__all__ = ["TABLE", "Constant", "Interval", "Irrational", "Op", "Span", "is_basic", "numpy_key"]

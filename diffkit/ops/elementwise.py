@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from diffkit.ops.op import Interval, Op, Rule, Shape
+from diffkit.ops.op import Interval, Irrational, Op, Rule, Shape
 
-LN2 = log(2.0)
-TWO_OVER_SQRT_PI = 2.0 / scalar_sqrt(pi)
+LN2 = Irrational(log(2.0), "log(2)")
+TWO_OVER_SQRT_PI = Irrational(2.0 / scalar_sqrt(pi), "2/sqrt(pi)")
 
 ANYWHERE = Interval(-3.0, 3.0)
 POSITIVE = Interval(0.1, 4.0)
@@ -128,7 +128,7 @@ log_ = _row("log", np.log, lambda g, y, x: g / x, domain=POSITIVE, flops=18)
 log1p = _row(
     "log1p", np.log1p, lambda g, y, x: g / (1.0 + x), domain=Interval(-0.8, 4.0), flops=20
 )
-log2 = _row("log2", np.log2, lambda g, y, x: g / (x * LN2), domain=POSITIVE, flops=18)
+log2 = _row("log2", np.log2, lambda g, y, x: g / (LN2 * x), domain=POSITIVE, flops=18)
 
 # ---- trigonometric and hyperbolic ----------------------------------------------
 

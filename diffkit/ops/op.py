@@ -16,9 +16,29 @@ Shape = tuple[int, ...]
 Rule = Callable[..., Any]
 
 
+class Irrational(float):
+    """A float that remembers which number it rounds.
+
+    Derivative rules use it for 2/√π and log 2, so that a reading more precise than
+    float64 takes the number itself and not its rounding.
+
+    >>> Irrational(0.6931471805599453, "log(2)").formula
+    'log(2)'
+    """
+
+    formula: str
+
+    def __new__(cls, value: float, formula: str) -> Irrational:
+        number = super().__new__(cls, value)
+        number.formula = formula
+        return number
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant:
     """An array that is part of a program: read-only, hashed and compared by content.
+
+    `formula` names the irrational number that a scalar rounds, if it does.
 
     >>> Constant.of([1.0, 2.0]) == Constant.of(np.array([1.0, 2.0]))
     True
@@ -26,15 +46,22 @@ class Constant:
 
     array: np.ndarray
     digest: tuple[Shape, str, bytes]
+    formula: str | None = None
 
     @staticmethod
     def of(value: Any) -> Constant:
         array = np.array(value, order="C", copy=True)
         array.flags.writeable = False
-        return Constant(array, (array.shape, array.dtype.str, array.tobytes()))
+        formula = value.formula if isinstance(value, Irrational) else None
+        digest = (array.shape, array.dtype.str, array.tobytes())
+        return Constant(array, digest, formula)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Constant) and self.digest == other.digest
+        return (
+            isinstance(other, Constant)
+            and self.digest == other.digest
+            and self.formula == other.formula
+        )
 
     def __hash__(self) -> int:
         return hash(self.digest)

@@ -1,0 +1,29 @@
+from diffkit import backends as backends
+from diffkit import checks as checks
+from diffkit import engine as engine
+from diffkit import errors as errors
+from diffkit import functions as functions
+from diffkit import graph as graph
+from diffkit import interpret as interpret
+from diffkit import losses as losses
+from diffkit import measure as measure
+from diffkit import nn as nn
+from diffkit import ops as ops
+from diffkit import optim as optim
+from diffkit import prepared as prepared
+from diffkit import report as report
+from diffkit import train as train
+from diffkit import transform as transform
+from diffkit.backends import Backend as Backend
+from diffkit.backends import backend_names as backend_names
+from diffkit.backends import get_backend as get_backend
+from diffkit.checks import CheckReport as CheckReport
+from diffkit.checks import check_grads as check_grads
+from diffkit.graph import Graph as Graph
+from diffkit.graph import trace as trace
+from diffkit.prepared import Prepared as Prepared
+from diffkit.transform import grad as grad
+from diffkit.transform import prepare as prepare
+from diffkit.transform import value_and_grad as value_and_grad
+
+__version__: str

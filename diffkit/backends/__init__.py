@@ -1,0 +1,14 @@
+"""Ways to obtain a derivative, interchangeable behind one interface."""
+
+from diffkit.backends.base import Backend, Capabilities, Compiled, Info, Program
+from diffkit.backends.registry import backend_names, get_backend
+
+__all__ = [
+    "Backend",
+    "Capabilities",
+    "Compiled",
+    "Info",
+    "Program",
+    "backend_names",
+    "get_backend",
+]
