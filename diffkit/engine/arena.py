@@ -1,0 +1,139 @@
+"""The arena plan: where every buffer lies, decided by when it is last needed.
+
+    [ inputs | constants | workspace, used again and again | outputs ]
+
+Inputs and constants are never overwritten. Workspace buffers take the place of dead
+ones (best fit, neighbours merged), and an elementwise result may lie on an operand
+that dies with it. Outputs lie packed at the end, so that they leave in one copy.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+# Buffers begin on a cache line of 64 bytes: 8 float64 or 16 float32.
+LINE_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the planner is told: sizes, and the reads and writes of each instruction.
+
+    `sizes[b]` are elements; `uses[i]` the buffers instruction i reads or writes;
+    `in_place[i]` those whose place its new output may take. `inputs`, `constants` and
+    `outputs` name the pinned buffers in their order.
+    """
+
+    sizes: Sequence[int]
+    uses: Sequence[tuple[int, ...]]
+    in_place: Sequence[tuple[int, ...]]
+    inputs: Sequence[int]
+    constants: Sequence[int]
+    outputs: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Offsets in elements: one for each buffer, and the borders of the regions."""
+
+    offsets: np.ndarray
+    workspace_start: int
+    output_start: int
+    elements: int
+
+
+class _FreeList:
+    """Free stretches of the workspace: best fit, merged with their neighbours."""
+
+    def __init__(self) -> None:
+        self.top = 0
+        self._by_size: list[tuple[int, int]] = []
+        self._start_to_size: dict[int, int] = {}
+        self._end_to_start: dict[int, int] = {}
+
+    def take(self, size: int) -> int:
+        place = bisect_left(self._by_size, (size, -1))
+        if place < len(self._by_size):
+            found, start = self._by_size.pop(place)
+            del self._start_to_size[start], self._end_to_start[start + found]
+            if found > size:
+                self._add(start + size, found - size)
+            return start
+        # Grow, beginning in the free stretch at the top if there is one.
+        start = self._end_to_start.get(self.top)
+        if start is None:
+            start = self.top
+        else:
+            self._remove(start)
+        self.top = start + size
+        return start
+
+    def give_back(self, start: int, size: int) -> None:
+        before = self._end_to_start.get(start)
+        if before is not None:
+            size += self._remove(before)
+            start = before
+        if start + size in self._start_to_size:
+            size += self._remove(start + size)
+        self._add(start, size)
+
+    def _add(self, start: int, size: int) -> None:
+        insort(self._by_size, (size, start))
+        self._start_to_size[start] = size
+        self._end_to_start[start + size] = start
+
+    def _remove(self, start: int) -> int:
+        size = self._start_to_size.pop(start)
+        del self._end_to_start[start + size]
+        self._by_size.pop(bisect_left(self._by_size, (size, start)))
+        return size
+
+
+def plan_arena(demand: Demand, item_bytes: int) -> Plan:
+    """Place every buffer; linear in the instructions, but for the sorted free list."""
+    line = LINE_BYTES // item_bytes
+    sizes = demand.sizes
+    offsets = np.zeros(max(len(sizes), 1), dtype=np.int64)
+    pinned = {*demand.inputs, *demand.constants, *demand.outputs}
+    front = 0
+    for b in (*demand.inputs, *demand.constants):
+        offsets[b] = front
+        front += _rounded(sizes[b], line)
+    last_use = {b: i for i, used in enumerate(demand.uses) for b in used}
+    free = _FreeList()
+    places: dict[int, int] = {}
+    for i, used in enumerate(demand.uses):
+        dying = {b for b in used if last_use[b] == i and b in places}
+        for b in used:
+            if b in pinned or b in places:
+                continue
+            # First seen: this instruction creates it.
+            heir = next(
+                (d for d in demand.in_place[i] if d in dying and sizes[d] == sizes[b]),
+                None,
+            )
+            if heir is None:
+                places[b] = free.take(_rounded(sizes[b], line))
+            else:
+                places[b] = places.pop(heir)
+                dying.discard(heir)
+                offsets[heir] = front + places[b]
+            offsets[b] = front + places[b]
+            if last_use[b] == i:
+                dying.add(b)
+        for b in dying:
+            free.give_back(places.pop(b), _rounded(sizes[b], line))
+    end = front + free.top
+    output_start = end
+    for b in demand.outputs:
+        offsets[b] = end
+        end += sizes[b]
+    return Plan(offsets, front, output_start, end)
+
+
+def _rounded(size: int, line: int) -> int:
+    return -(-max(size, 1) // line) * line

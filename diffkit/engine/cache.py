@@ -1,0 +1,217 @@
+"""The machine's native code on disk: compiled once for a computer, then loaded.
+
+Numba does not notice changes in functions that a cached function calls, so the folder
+is named by a hash of all engine sources, the versions, the CPU and Python. Files carry
+checksums: a damaged one is removed and compiled again. Files are written whole and
+renamed, so processes may share the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from time import perf_counter
+
+import llvmlite
+import llvmlite.binding
+import numba
+import numpy as np
+import platformdirs
+from numba import njit
+
+from diffkit.engine import loop
+from diffkit.errors import CacheWarning
+
+Native = Callable[[int], None]
+VARIABLE = "DIFFKIT_CACHE_DIR"
+# What compiling cost on the machine this was written on; only said, never relied on.
+TYPICAL_SECONDS = 20
+ENTRY_POINTS = {"float64": loop.run_float64, "float32": loop.run_float32}
+
+_lock = Lock()
+_ready: dict[str, Native] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class CacheState:
+    """What `diffkit doctor` says of the cache: `warm` if both dtypes load from it."""
+
+    folder: Path
+    writable: bool
+    warm: bool
+    bytes: int
+
+
+def native(dtype: np.dtype) -> Native:
+    """The compiled interpreter for a dtype: loaded, or compiled with a message.
+
+    Warns CacheWarning, once, when the compiled code cannot be kept.
+    """
+    name = dtype.name
+    found = _ready.get(name)
+    if found is None:
+        with _lock:
+            found = _ready.get(name)
+            if found is None:
+                found = _ready[name] = _load_or_compile(name)
+    return found
+
+
+def state() -> CacheState:
+    """Where the cache is and what it holds."""
+    folder = cache_folder()
+    files = _files(folder)
+    return CacheState(
+        folder=folder,
+        writable=_unwritable(folder) is None,
+        warm=all(_is_warm(folder, name) for name in ENTRY_POINTS),
+        bytes=sum(file.stat().st_size for file in files),
+    )
+
+
+def cache_folder() -> Path:
+    """The folder of this build of the engine on this computer (it may not exist yet).
+
+    `DIFFKIT_CACHE_DIR` replaces the user's cache folder.
+    """
+    chosen = os.environ.get(VARIABLE)
+    base = Path(chosen) if chosen else Path(platformdirs.user_cache_dir("diffkit"))
+    return base / f"engine-{_fingerprint()}"
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for source in sorted(root.rglob("*.py")):
+        digest.update(source.relative_to(root).as_posix().encode())
+        digest.update(source.read_bytes())
+    versions = (numba.__version__, llvmlite.__version__, np.__version__)
+    host = (llvmlite.binding.get_host_cpu_name(), platform.machine(), sys.platform)
+    digest.update(repr((versions, host, sys.version_info[:3])).encode())
+    return digest.hexdigest()[:20]
+
+
+def _load_or_compile(name: str) -> Native:
+    folder = cache_folder()
+    problem = _unwritable(folder)
+    if problem is not None:
+        warnings.warn(
+            f"diffkit cannot keep its compiled engine in {folder}: {problem}. Everything "
+            f"works, but every new process compiles again (about {TYPICAL_SECONDS} s). "
+            f"Set {VARIABLE} to a folder that can be written.",
+            CacheWarning,
+            stacklevel=4,
+        )
+        return _announced(name, None)
+    _remove_damaged(folder, name)
+    if not _is_warm(folder, name):
+        return _announced(name, folder)
+    try:
+        return _decorated(name, folder)
+    except Exception:  # Unreadable in a way that its checksum did not show.
+        _remove(folder, name)
+        return _announced(name, folder)
+
+
+def _announced(name: str, folder: Path | None) -> Native:
+    print(
+        f"diffkit: compiling the {name} engine for this machine, once, "
+        f"about {TYPICAL_SECONDS} s ...",
+        file=sys.stderr,
+        flush=True,
+    )
+    began = perf_counter()
+    function = _decorated(name, folder)
+    seconds = perf_counter() - began
+    print(f"diffkit: compiled in {seconds:.0f} s.", file=sys.stderr, flush=True)
+    if folder is not None:
+        _write_checksums(folder, name)
+    return function
+
+
+def _decorated(name: str, folder: Path | None) -> Native:
+    # The setting is the user's: it is ours only while this function is decorated.
+    kept = numba.config.CACHE_DIR
+    try:
+        if folder is not None:
+            numba.config.CACHE_DIR = str(folder)
+        decorate = njit(
+            "void(int64)", nogil=True, error_model="numpy", cache=folder is not None
+        )
+        return decorate(ENTRY_POINTS[name])
+    finally:
+        numba.config.CACHE_DIR = kept
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Why nothing can be written there, or None."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as problem:
+        return problem.strerror or str(problem)
+
+
+def _files(folder: Path, name: str = "") -> list[Path]:
+    try:
+        return [
+            file
+            for file in folder.rglob("*.nb[ic]")
+            if name in file.name and file.is_file()
+        ]
+    except OSError:
+        return []
+
+
+def _is_warm(folder: Path, name: str) -> bool:
+    kinds = {file.suffix for file in _files(folder, name)}
+    return kinds == {".nbi", ".nbc"}
+
+
+def _checksum_file(file: Path) -> Path:
+    return file.with_name(file.name + ".sha256")
+
+
+def _write_checksums(folder: Path, name: str) -> None:
+    for file in _files(folder, name):
+        text = hashlib.sha256(file.read_bytes()).hexdigest()
+        try:
+            handle, temporary = tempfile.mkstemp(dir=file.parent)
+            with os.fdopen(handle, "w") as stream:
+                stream.write(text)
+            os.replace(temporary, _checksum_file(file))
+        except OSError:
+            return  # A full disk: the next process compiles again.
+
+
+def _remove_damaged(folder: Path, name: str) -> None:
+    """Remove everything of this entry point if one of its files is not as written."""
+    for file in _files(folder, name):
+        try:
+            expected = _checksum_file(file).read_text()
+            whole = hashlib.sha256(file.read_bytes()).hexdigest() == expected
+        except OSError:
+            whole = False
+        except UnicodeDecodeError:
+            whole = False
+        if not whole:
+            _remove(folder, name)
+            return
+
+
+def _remove(folder: Path, name: str) -> None:
+    for file in _files(folder, name):
+        for victim in (file, _checksum_file(file)):
+            try:
+                victim.unlink(missing_ok=True)
+            except OSError:
+                continue

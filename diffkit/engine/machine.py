@@ -1,0 +1,216 @@
+"""A lowered program and the native loop that runs it: what backends call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from diffkit.engine import loop
+from diffkit.engine.cache import native
+from diffkit.engine.program import Program, Slot, lower
+from diffkit.errors import DtypeError, ShapeError
+from diffkit.graph import Graph
+
+LINE_BYTES = 64
+
+
+class _Workspace:
+    """One arena and everything prepared on it, so that a call allocates nothing."""
+
+    __slots__ = ("address", "arena", "block", "control", "leaves")
+
+    def __init__(self, program: Program) -> None:
+        plan, dtype = program.plan, program.dtype
+        line = LINE_BYTES // dtype.itemsize
+        memory = np.empty(plan.elements + line, dtype)
+        skip = -memory.ctypes.data % LINE_BYTES // dtype.itemsize
+        self.arena = memory[skip : skip + plan.elements]
+        for start, values in program.constants:
+            self.arena[start : start + values.size] = values
+        self.leaves = [
+            self.arena[slot.start : slot.start + slot.elements].reshape(slot.shape)
+            for slot in program.inputs
+        ]
+        self.block = self.arena[plan.output_start :]
+        self.control = np.zeros(loop.CONTROL_WIDTH, np.int64)
+        self.control[loop.ARENA] = self.arena.ctypes.data
+        self.control[loop.INSTRUCTIONS] = program.table.ctypes.data
+        self.control[loop.INSTRUCTION_COUNT] = len(program.table)
+        self.control[loop.LISTS] = program.lists.ctypes.data
+        self.control[loop.REPEATS] = -1
+        self.address = int(self.control.ctypes.data)
+
+
+class Machine:
+    """A graph made ready to run natively, any number of times, from any thread.
+
+    Calls copy the leaves into an arena, run every instruction, and copy all outputs
+    out at once. Inputs are never modified; concurrent calls each have an arena.
+    """
+
+    def __init__(self, graph: Graph, program: Program, seconds: dict[str, float]) -> None:
+        self.graph = graph
+        self.program = program
+        self.seconds = seconds
+        self._run = native(program.dtype)
+        self._free: list[_Workspace] = []
+        self._shapes = tuple(slot.shape for slot in program.inputs)
+        self._names = graph.input_names
+        start = program.plan.output_start
+        bounds = [(s.start - start, s.start - start + s.elements) for s in program.outputs]
+        self._cuts = [
+            (first, last, slot.shape if len(slot.shape) != 1 else None, slot.boolean)
+            for (first, last), slot in zip(bounds, program.outputs, strict=True)
+        ]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float64 or float32: of the arena and of every real output."""
+        return self.program.dtype
+
+    @property
+    def arena_bytes(self) -> int:
+        """Bytes of one arena, known before anything runs."""
+        return self.program.plan.elements * self.program.dtype.itemsize
+
+    def __call__(self, leaves: Sequence[Any]) -> list[np.ndarray]:
+        """The outputs at the given inputs: fresh arrays, in the graph's order.
+
+        `leaves` are arrays (or scalars) of the traced shapes, of any real or boolean
+        dtype and layout.
+
+        Raises ShapeError when a leaf has another shape than was traced.
+        """
+        return self.split(self.run_flat(leaves))
+
+    def run_flat(self, leaves: Sequence[Any]) -> np.ndarray:
+        """All outputs in one fresh flat array, one after the other (see `split`)."""
+        workspace = self._borrow()
+        try:
+            self._fill(workspace, leaves)
+            self._run(workspace.address)
+            return workspace.block.copy()
+        finally:
+            self._free.append(workspace)
+
+    def split(self, block: np.ndarray) -> list[np.ndarray]:
+        """The outputs as views of the flat array that `run_flat` gave."""
+        outputs = []
+        for first, last, shape, boolean in self._cuts:
+            part = block[first:last]
+            if shape is not None:
+                part = part.reshape(shape)
+            outputs.append(part != 0 if boolean else part)
+        return outputs
+
+    def perturbed(
+        self,
+        leaves: Sequence[Any],
+        leaf: int,
+        positions: Any,
+        values: Any,
+        outputs: int = 0,
+    ) -> np.ndarray:
+        """A scalar output for many replacements of one element of one input.
+
+        Run e has the element `positions[e]` (flat, row-major) of input `leaf` replaced
+        by `values[e]`; every run is a whole run of the program. Used by finite
+        differences and, with one-hot tangents, by forward mode. Returns float64 (E,).
+
+        Raises ShapeError for a position outside the leaf, an output that is not a
+        scalar, or positions and values that differ in number.
+        """
+        places = np.ascontiguousarray(positions, dtype=np.int64).ravel()
+        numbers = np.ascontiguousarray(values, dtype=np.float64).ravel()
+        slot = self.program.inputs[leaf]
+        self._check_perturbation(slot, leaf, places, numbers, outputs)
+        results = np.empty(places.size, np.float64)
+        workspace = self._borrow()
+        try:
+            self._fill(workspace, leaves)
+            control = workspace.control.copy()
+            control[loop.REPEATS] = places.size
+            control[loop.LEAF] = slot.start
+            control[loop.POSITIONS] = places.ctypes.data
+            control[loop.VALUES] = numbers.ctypes.data
+            control[loop.OUTPUT] = self.program.outputs[outputs].start
+            control[loop.RESULTS] = results.ctypes.data
+            self._run(int(control.ctypes.data))
+        finally:
+            self._free.append(workspace)
+        return results
+
+    def _borrow(self) -> _Workspace:
+        # list.pop is atomic: no two threads are given the same workspace.
+        try:
+            return self._free.pop()
+        except IndexError:
+            return _Workspace(self.program)
+
+    def _fill(self, workspace: _Workspace, leaves: Sequence[Any]) -> None:
+        views = workspace.leaves
+        if len(leaves) != len(views):
+            raise ShapeError(
+                f"The program takes {len(views)} inputs and was given {len(leaves)}. "
+                "Pass one for each argument it was traced with."
+            )
+        for view, leaf, shape in zip(views, leaves, self._shapes, strict=True):
+            if getattr(leaf, "shape", None) != shape and np.shape(leaf) != shape:
+                raise self._wrong_shape(leaves)
+            view[...] = leaf
+
+    def _wrong_shape(self, leaves: Sequence[Any]) -> ShapeError:
+        position = next(
+            p
+            for p, shape in enumerate(self._shapes)
+            if np.shape(leaves[p]) != shape
+        )
+        return ShapeError(
+            f"{self._names[position]} was prepared with shape {self._shapes[position]} "
+            f"and was given shape {np.shape(leaves[position])}. Prepare the function "
+            "again for new shapes."
+        )
+
+    def _check_perturbation(
+        self, slot: Slot, leaf: int, places: np.ndarray, numbers: np.ndarray, output: int
+    ) -> None:
+        if places.size != numbers.size:
+            raise ShapeError(
+                f"perturbed was given {places.size} positions and {numbers.size} values; "
+                "give one value for each position."
+            )
+        if places.size and not (0 <= places.min() and places.max() < slot.elements):
+            raise ShapeError(
+                f"A position lies outside {self._names[leaf]}, which has "
+                f"{slot.elements} elements; positions are flat and start at 0."
+            )
+        if self.program.outputs[output].shape != ():
+            raise ShapeError(
+                f"Output {output} has shape {self.program.outputs[output].shape}; "
+                "perturbed reads a scalar. Sum the output, or choose another."
+            )
+
+
+def compile_graph(graph: Graph, dtype: Any = "float64") -> Machine:
+    """Make a graph ready to run natively, in float64 or float32.
+
+    Nothing is compiled for the graph: it becomes a table that one native function,
+    compiled once for this computer, interprets. `seconds` of the result has the phases
+    `lower`, `plan` and `load` (compiling, when this is its first use).
+
+    Raises DtypeError for another dtype.
+    """
+    chosen = np.dtype(dtype)
+    if chosen not in (np.dtype(np.float64), np.dtype(np.float32)):
+        raise DtypeError(
+            f"The engine computes in float64 or float32, and was asked for {chosen}. "
+            "Choose one of those; the NumPy interpreter runs complex128."
+        )
+    began = perf_counter()
+    native(chosen)
+    loaded = perf_counter()
+    program = lower(graph, chosen)
+    return Machine(graph, program, {**program.seconds, "load": loaded - began})

@@ -1,0 +1,163 @@
+"""Lowering: a graph becomes a table of instructions over one arena.
+
+Nodes become views (`views.py`); only what computes or really moves elements becomes an
+instruction. One pass, linear in the graph, no recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from diffkit.engine.arena import Demand, Plan, plan_arena
+from diffkit.engine.instructions import Assembly
+from diffkit.engine.kernels.fields import A, B, C, OUT
+from diffkit.engine.lower_elementwise import lower_elementwise
+from diffkit.engine.lower_linear import lower_matmul
+from diffkit.engine.lower_reduce import lower_cumsum, lower_reduction
+from diffkit.engine.lower_shape import (
+    lower_broadcast,
+    lower_concatenate,
+    lower_index,
+    lower_reshape,
+    lower_scatter,
+    lower_stack,
+    lower_transpose,
+)
+from diffkit.engine.peepholes import find_pullbacks
+from diffkit.engine.views import View
+from diffkit.graph import Graph, Node
+
+Lower = Callable[[Assembly, Node, list[View]], View]
+
+# What is not elementwise; every elementwise op has a kernel of its own name.
+LOWER: dict[str, Lower] = {
+    "matmul": lower_matmul,
+    "transpose": lower_transpose,
+    "reshape": lower_reshape,
+    "broadcast": lower_broadcast,
+    "index": lower_index,
+    "scatter": lower_scatter,
+    "concatenate": lower_concatenate,
+    "stack": lower_stack,
+    "sum": lower_reduction,
+    "mean": lower_reduction,
+    "prod": lower_reduction,
+    "max": lower_reduction,
+    "min": lower_reduction,
+    "logsumexp": lower_reduction,
+    "cumsum": lower_cumsum,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where an input or output lies in the arena, in elements, and what it is."""
+
+    start: int
+    shape: tuple[int, ...]
+    elements: int
+    boolean: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """A lowered graph: data for the machine, the same for any number of runs."""
+
+    table: np.ndarray  # int64 (instructions, fields.WIDTH)
+    lists: np.ndarray  # int64: dimensions, strides and index lists
+    constants: tuple[tuple[int, np.ndarray], ...]  # (start, flat values)
+    inputs: tuple[Slot, ...]
+    outputs: tuple[Slot, ...]
+    plan: Plan
+    dtype: np.dtype
+    seconds: dict[str, float]
+
+
+def lower(graph: Graph, dtype: np.dtype) -> Program:
+    """The instructions that compute a graph's outputs, and the plan of their arena."""
+    began = perf_counter()
+    assembly = Assembly(dtype)
+    views = _lower_nodes(graph, assembly)
+    inputs = [views[place] for place in graph.inputs]
+    outputs = [_own_output(assembly, views[place]) for place in graph.outputs]
+    lowered = perf_counter()
+    plan = plan_arena(
+        Demand(
+            sizes=assembly.sizes,
+            uses=[tuple(b for b in used if b >= 0) for used in assembly.buffers],
+            in_place=assembly.in_place,
+            inputs=[view.buffer for view in inputs],
+            constants=[buffer for buffer, _ in assembly.constants],
+            outputs=[view.buffer for view in outputs],
+        ),
+        dtype.itemsize,
+    )
+    table = assembly.table()
+    if len(table):
+        bases = np.append(plan.offsets, 0)  # buffer −1 is "none": offset 0
+        table[:, [OUT, A, B, C]] += bases[np.array(assembly.buffers)]
+    planned = perf_counter()
+
+    def slot(view: View, place: int) -> Slot:
+        start = int(plan.offsets[view.buffer])
+        boolean = graph.nodes[place].kind == "boolean"
+        return Slot(start, view.shape, view.elements, boolean)
+
+    return Program(
+        table=table,
+        lists=assembly.list_array(),
+        constants=tuple((int(plan.offsets[b]), v) for b, v in assembly.constants),
+        inputs=tuple(map(slot, inputs, graph.inputs)),
+        outputs=tuple(map(slot, outputs, graph.outputs)),
+        plan=plan,
+        dtype=dtype,
+        seconds={"lower": lowered - began, "plan": planned - lowered},
+    )
+
+
+def _lower_nodes(graph: Graph, assembly: Assembly) -> list[View]:
+    nothing = View(-1, 0, (), ())
+    views = [nothing] * len(graph.nodes)
+    alive = graph.live()
+    for place in graph.inputs:
+        views[place] = assembly.input(graph.nodes[place].shape)
+    fused, skipped = find_pullbacks(graph)
+    for here, node in enumerate(graph.nodes):
+        name = node.op.name
+        if name == "input" or not alive[here] or here in skipped:
+            continue
+        if name == "constant":
+            views[here] = assembly.constant(node.attribute("value").array)
+        elif here in fused:
+            kernel, operands = fused[here]
+            views[here] = lower_elementwise(
+                assembly, kernel, node.shape, [views[i] for i in operands]
+            )
+        else:
+            operands = [views[i] for i in node.inputs]
+            rule = LOWER.get(name)
+            if rule is None:
+                views[here] = lower_elementwise(assembly, name, node.shape, operands)
+            else:
+                views[here] = rule(assembly, node, operands)
+    return views
+
+
+def _own_output(assembly: Assembly, view: View) -> View:
+    """The view in a whole buffer of its own, which can lie in the output region."""
+    buffer = view.buffer
+    whole = view.offset == 0 and view.is_contiguous
+    if (
+        whole
+        and buffer not in assembly.pinned
+        and assembly.sizes[buffer] == view.elements
+    ):
+        assembly.pinned.add(buffer)
+        return view
+    copy = assembly.copied(view)
+    assembly.pinned.add(copy.buffer)
+    return copy
