@@ -52,7 +52,7 @@ class Activation:
 
 
 def Tanh() -> Activation:
-    """The hyperbolic tangent, with derivative 1 − tanh² x ≤ 1; Xavier weights before it.
+    """Hyperbolic tangent, with derivative 1 − tanh² x ≤ 1; Xavier weights before it.
 
     >>> Tanh().apply((), np.array([0.0])).tolist()
     [0.0]
