@@ -103,23 +103,26 @@ def symbols(name: str, shape: tuple[int, ...]) -> np.ndarray:
     )
 
 
-def evaluate(graph: Graph, leaves: Sequence[np.ndarray]) -> list[np.ndarray]:
+def evaluate(
+    graph: Graph, leaves: Sequence[np.ndarray], algebra: Algebra = EXPRESSIONS
+) -> list[np.ndarray]:
     """The outputs of a graph as object arrays of SymPy expressions.
 
     `leaves` are the inputs by position: object arrays of expressions (`symbols`), or
-    numeric arrays, whose elements become exact numbers.
+    numeric arrays, whose elements become exact numbers. Another algebra gives other
+    elements.
     """
     by_node = dict(zip(graph.inputs, leaves, strict=True))
     values: list[np.ndarray] = []
     for place, node in enumerate(graph.nodes):
         if node.op.name == "input":
-            values.append(lift(np.asarray(by_node[place]), EXPRESSIONS))
+            values.append(lift(np.asarray(by_node[place]), algebra))
         elif node.op.name == "constant":
-            values.append(lift(node.attribute("value").array, EXPRESSIONS))
+            values.append(lift(node.attribute("value").array, algebra))
         else:
             inputs = [values[i] for i in node.inputs]
             kinds = [graph.nodes[i].kind for i in node.inputs]
-            values.append(read(node, kinds, inputs, EXPRESSIONS))
+            values.append(read(node, kinds, inputs, algebra))
     return [values[i] for i in graph.outputs]
 
 
@@ -166,12 +169,22 @@ def read(
     if op.name == "scatter":
         return _scatter(arrays, algebra, **attributes)
     if op.family == "shape" or op.name == "broadcast":
-        return op.numpy(*arrays, **attributes)
+        return move(node, *arrays)
     if op.name == "matmul":
         return _matmul(*arrays, algebra)
     if op.name == "cumsum":
         return _cumsum(arrays[0], algebra, **attributes)
     return _reduce(op, arrays[0], algebra, **attributes)
+
+
+def move(node: Node, *arrays: np.ndarray) -> np.ndarray:
+    """A shape operation or broadcast, by NumPy, on elements of any kind."""
+    moved = node.op.numpy(*arrays, **node.keywords)
+    if node.shape == () and arrays[0].dtype == object:
+        # NumPy hands out the element itself, and not an array of no axes.
+        element = moved.item() if isinstance(moved, np.ndarray) else moved
+        return elements_of([element], ())
+    return np.asarray(moved)
 
 
 def _as_real(array: np.ndarray, algebra: Algebra) -> np.ndarray:
@@ -182,9 +195,7 @@ def _as_real(array: np.ndarray, algebra: Algebra) -> np.ndarray:
     )
 
 
-def _elementwise(
-    op: Op, arrays: Sequence[np.ndarray], algebra: Algebra
-) -> np.ndarray:
+def _elementwise(op: Op, arrays: Sequence[np.ndarray], algebra: Algebra) -> np.ndarray:
     apply, name = algebra.apply, op.sympy
     assert name is not None  # an elementwise row cannot be built without
     shape = np.broadcast_shapes(*(a.shape for a in arrays))
@@ -199,9 +210,10 @@ def _matmul(a: np.ndarray, b: np.ndarray, algebra: Algebra) -> np.ndarray:
     apply, join = algebra.apply, algebra.join
     stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
-    rows = np.broadcast_to(a, (*stack, m, k)).reshape(-1, m, k).tolist()
+    count = prod(stack)
+    rows = np.broadcast_to(a, (*stack, m, k)).reshape(count, m, k).tolist()
     columns = np.broadcast_to(b, (*stack, k, n)).swapaxes(-1, -2)
-    columns = columns.reshape(-1, n, k).tolist()
+    columns = columns.reshape(count, n, k).tolist()
     zero = algebra.number(0)
     return elements_of(
         [

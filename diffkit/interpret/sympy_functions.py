@@ -11,7 +11,8 @@ the tests prove every `fdiff` against it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log, pi, sqrt as scalar_sqrt
+from math import log, pi
+from math import sqrt as scalar_sqrt
 from typing import Any
 
 import sympy
@@ -25,9 +26,7 @@ TWO_OVER_SQRT_PI = Float(2.0 / scalar_sqrt(pi))
 ZERO, ONE, MINUS_ONE, TWO = Integer(0), Integer(1), Integer(-1), Integer(2)
 
 
-def define(
-    name: str, *partials: Callable[..., Scalar], variadic: bool = False
-) -> Any:
+def define(name: str, *partials: Callable[..., Scalar], variadic: bool = False) -> Any:
     """A `sympy.Function` class: real, finite, not rewritten, with the given slopes.
 
     `partials[i](y, *x)` is ∂y/∂xᵢ; a variadic function has one, told which by its

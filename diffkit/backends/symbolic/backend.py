@@ -37,10 +37,10 @@ FORMS = ("shared", "cse", "expanded")
 DIFFERS = ("memoised", "sympy")
 BATCHES = ("auto", "columns", "written_out")
 
-# Source text and compiled code, measured with CPython 3.11: see BYTES below.
-DEFAULT_OPERATIONS = {"expanded": 1_000_000, "cse": 3_000_000, "shared": 3_000_000}
-# Peak bytes per operation while the source is parsed and compiled, by way of writing.
-BYTES = {"expanded": 700, "cse": 700, "shared": 700}
+DEFAULT_OPERATIONS = 1_000_000
+# Peak bytes per operation while the source is parsed and compiled (CPython 3.11):
+# 640 in a formula written out; 730 to 1,650 in statements, more where they are short.
+BYTES = {"expanded": 650, "cse": 1_650, "shared": 1_650}
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Symbolic:
     program allows it).
 
     Budgets: `max_operations` counts operations of the written-out tree for `expanded`
-    and of the shared expressions otherwise (default 1,000,000 and 3,000,000);
+    and of the shared expressions otherwise (default 1,000,000);
     `max_bytes` estimates the peak while compiling; `max_seconds` is checked between
     steps. All are checked before anything is printed.
 
@@ -108,9 +108,7 @@ class Symbolic:
     @property
     def operations_limit(self) -> int:
         """The budget on operations that holds for this form."""
-        if self.max_operations is None:
-            return DEFAULT_OPERATIONS[self.form]
-        return self.max_operations
+        return self.max_operations or DEFAULT_OPERATIONS
 
     def compile(self, program: Program) -> SymbolicCompiled:
         """Derive, count, print and compile the gradient of a program.
@@ -171,9 +169,7 @@ class Symbolic:
         )
         return SymbolicCompiled.of(info, program, scalars, evaluate, value, source)
 
-    def _read(
-        self, graph: Graph, wrt: Sequence[int], writers: list[Any]
-    ) -> Scalars:
+    def _read(self, graph: Graph, wrt: Sequence[int], writers: list[Any]) -> Scalars:
         reasons = []
         sizes: list[int | None] = [None]
         if self.batch != "written_out":
@@ -181,8 +177,8 @@ class Symbolic:
         for batch in sizes:
             if batch is None and self.batch == "columns":
                 break
-            writer: Writer = Rows(batch or 1) if self.form == "shared" else (
-                ColumnExpressions()
+            writer: Writer = (
+                Rows(batch or 1) if self.form == "shared" else (ColumnExpressions())
             )
             writers.append(writer)
             try:

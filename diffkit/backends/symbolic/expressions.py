@@ -17,6 +17,7 @@ class ColumnExpressions:
     """The algebra of SymPy expressions, with named leaves and sums over the batch."""
 
     batched: set[str] = field(default_factory=set)  # names of symbols that are columns
+    symbols: dict[str, Any] = field(default_factory=dict)
 
     def number(self, value: float) -> Any:
         """An exact SymPy number."""
@@ -31,10 +32,17 @@ class ColumnExpressions:
         return EXPRESSIONS.join(name, elements)
 
     def symbol(self, name: str, batched: bool) -> Any:
-        """A real symbol; `batched` when it stands for a column."""
+        """A real symbol; `batched` when it stands for a column.
+
+        Each reading has symbols of its own (`Dummy`): SymPy's cache would otherwise
+        compare a deep expression with its equal from an earlier reading, by recursion.
+        """
         if batched:
             self.batched.add(name)
-        return sympy.Symbol(name, real=True)
+        found = self.symbols.get(name)
+        if found is None:
+            found = self.symbols[name] = sympy.Dummy(name, real=True)
+        return found
 
     def batch_sum(self, element: Any, batch: int) -> Any:
         """Σ over the samples, linear under differentiation."""

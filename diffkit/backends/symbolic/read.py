@@ -130,9 +130,7 @@ class Reader:
 
     def _leaf(self, position: int, node: Node, wanted: bool) -> tuple[Leaf, Held]:
         batch = self.batch
-        batched = bool(
-            batch and not wanted and node.shape and node.shape[0] == batch
-        )
+        batched = bool(batch and not wanted and node.shape and node.shape[0] == batch)
         shape = (1, *node.shape[1:]) if batched else node.shape
         names = tuple(f"x{position}_{i}" for i in range(prod(shape)))
         array = reading.elements_of(
@@ -147,7 +145,7 @@ class Reader:
     def _node(self, node: Node, inputs: list[Held]) -> Held:
         if all(held.axis is None for held in inputs):
             if node.op.name in GATHERS:
-                return Held(node.op.numpy(inputs[0].array, **node.keywords))
+                return Held(reading.move(node, inputs[0].array))
             return self._read(node, [held.array for held in inputs], None)
         name = node.op.name
         if node.op.family == "elementwise":
@@ -168,9 +166,7 @@ class Reader:
             return self._reduce(node, inputs[0])
         raise MixedBatchError(f"{name} of a batched value")
 
-    def _read(
-        self, node: Node, arrays: Sequence[np.ndarray], axis: int | None
-    ) -> Held:
+    def _read(self, node: Node, arrays: Sequence[np.ndarray], axis: int | None) -> Held:
         lifted = [self._lift(array) for array in arrays]
         return Held(reading.read(node, self.kinds, lifted, self.writer), axis)
 
@@ -277,7 +273,9 @@ class Reader:
         name = "matmul"
         contracted = a.axis == inner or b.axis == b.array.ndim - 2
         if contracted:
-            left = a.array if a.axis == inner else self._one_sample(a.array, inner, name)
+            left = (
+                a.array if a.axis == inner else self._one_sample(a.array, inner, name)
+            )
             if (a.axis not in {None, inner}) or (
                 b.axis not in {None, b.array.ndim - 2}
             ):

@@ -151,9 +151,7 @@ class Rows:
                 )
         if self.heads[base] == "power":  # (x^a)^b = x^(ab) for whole a and b
             base, inner = self.arguments[base]
-            return self.raw(
-                "power", (base, self.number(self.payloads[inner] * n))
-            )
+            return self.raw("power", (base, self.number(self.payloads[inner] * n)))
         return self.raw("power", (base, exponent))
 
     def join(self, name: str, elements: Sequence[int]) -> int:
