@@ -171,7 +171,7 @@ def read(
     if op.family == "shape" or op.name == "broadcast":
         return move(node, *arrays)
     if op.name == "matmul":
-        return _matmul(*arrays, algebra)
+        return _matmul(arrays[0], arrays[1], algebra)
     if op.name == "cumsum":
         return _cumsum(arrays[0], algebra, **attributes)
     return _reduce(op, arrays[0], algebra, **attributes)

@@ -16,9 +16,10 @@ from math import sqrt as scalar_sqrt
 from typing import Any
 
 import sympy
-from sympy import Add, Float, Function, Integer, Mul, Pow
+from sympy import Add, Float, Integer, Mul, Pow
 
 Scalar = Any  # a sympy.Expr; SymPy ships no types
+Function: Any = sympy.Function
 
 LN2 = Float(log(2.0))
 TWO_OVER_SQRT_PI = Float(2.0 / scalar_sqrt(pi))
@@ -171,9 +172,9 @@ def power(x: Scalar, b: Scalar) -> Scalar:
 
 # What `op.sympy` names: a scalar function for every elementwise row.
 MEANINGS: dict[str, Callable[..., Scalar]] = {
-    "add": lambda a, b: Add(a, b),
+    "add": Add,
     "subtract": lambda a, b: Add(a, Mul(MINUS_ONE, b)),
-    "multiply": lambda a, b: Mul(a, b),
+    "multiply": Mul,
     "divide": lambda a, b: Mul(a, Pow(b, MINUS_ONE)),
     "negative": lambda x: Mul(MINUS_ONE, x),
     "reciprocal": lambda x: Pow(x, MINUS_ONE),

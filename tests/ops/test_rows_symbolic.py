@@ -22,7 +22,10 @@ from diffkit.interpret.sympy import elements_of, evaluate
 from diffkit.ops import TABLE, Constant, Op, Span
 from diffkit.ops.elementwise import LN2, TWO_OVER_SQRT_PI
 
-EXACT = {LN2: sympy.log(2), TWO_OVER_SQRT_PI: 2 / sympy.sqrt(sympy.pi)}
+EXACT: dict[float, Any] = {
+    LN2: sympy.log(2),
+    TWO_OVER_SQRT_PI: 2 / sympy.sqrt(sympy.pi),
+}
 
 STOCK: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
@@ -127,7 +130,8 @@ def proves(op: Op, position: int, point: Sequence[Any], rule: Any = None) -> boo
     ]
     values = read(op, [scalar(t) for t in free]).item()
     there = dict(zip(free, point, strict=True))
-    expected = sympy.diff(values, free[position]).subs(there)
+    derivative: Any = sympy.diff(values, free[position])
+    expected = derivative.subs(there)
     g = sympy.Symbol("g", real=True)
     found = read(
         lambda g, *x: rule(g, op(*x), *x), [scalar(g), *(scalar(x) for x in point)]

@@ -21,13 +21,12 @@ from diffkit.backends.symbolic.evaluate import SymbolicCompiled
 from diffkit.backends.symbolic.expressions import ColumnExpressions
 from diffkit.backends.symbolic.functions import functions
 from diffkit.backends.symbolic.read import (
-    MixedBatchError,
     Reader,
-    Scalars,
     Writer,
     batch_sizes,
 )
 from diffkit.backends.symbolic.rows import Rows
+from diffkit.backends.symbolic.scalars import MixedBatchError, Scalars
 from diffkit.backends.symbolic.size import Size, measure
 from diffkit.backends.symbolic.source import compile_source, python_source
 from diffkit.errors import ExpressionBudgetError, UserInputError, unknown_name
@@ -114,7 +113,7 @@ class Symbolic:
         """Derive, count, print and compile the gradient of a program.
 
         Raises ExpressionBudgetError (operations, seconds or bytes) before anything is
-        printed; UserInputError when `batch="columns"` and the samples cannot be columns.
+        printed; UserInputError when `batch="columns"` and samples cannot be columns.
         """
         dtype = np.dtype(program.dtype)
         check_dtype(self.name, self.capabilities, dtype)

@@ -30,7 +30,7 @@ Check = Callable[[], None]  # raises when the time budget is spent
 
 
 def stock(expression: Any, symbols: Sequence[Any], check: Check) -> list[Any]:
-    """∂expression/∂symbol for each symbol by SymPy's own `diff`, which walks the tree."""
+    """∂expression/∂symbol for each symbol by SymPy's `diff`, which walks the tree."""
     derivatives = []
     for symbol in symbols:
         check()
@@ -117,7 +117,7 @@ class Slopes:
     def template(self, rows: Rows, row: int, position: int) -> Template:
         """The derivative of `row` in its argument number `position`."""
         head, arguments = rows.heads[row], rows.arguments[row]
-        exponent = rows.payloads[arguments[1]] if head == "power" else None
+        exponent: Any = rows.payloads[arguments[1]] if head == "power" else None
         key = (head, len(arguments), position, exponent)
         template = self._templates.get(key)
         if template is None:
@@ -146,7 +146,7 @@ def reverse(rows: Rows, value: int, wrt: Sequence[int], check: Check) -> list[in
     everything = rows.arguments
     for row in range(value + 1):
         if not reaches[row]:
-            reaches[row] = any([reaches[i] for i in everything[row]])
+            reaches[row] = any(reaches[i] for i in everything[row])
     slopes = Slopes()
     leaves = set(wrt)
     gradients: dict[int, int] = {}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.backends.base import Info, Program
-from diffkit.backends.symbolic.read import Leaf, Output, Scalars
+from diffkit.backends.symbolic.scalars import Leaf, Output, Scalars
 
 Evaluate = Callable[[Sequence[Any]], list[Any]]
 

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from diffkit.backends.symbolic.scalars import Leaf, MixedBatchError, Output, Scalars
 from diffkit.graph import Graph, Node
 from diffkit.interpret import sympy as reading
 
@@ -40,48 +41,9 @@ class Writer(reading.Algebra, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """How an input is handed to the generated code: flat, or as columns of a batch."""
-
-    position: int
-    shape: tuple[int, ...]
-    batched: bool
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Elements of an output; `axis` is where the batch goes back in, or None."""
-
-    elements: tuple[Any, ...]
-    shape: tuple[int, ...]
-    axis: int | None
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scalars:
-    """A graph read as scalars. `batch` is None when every sample is written out."""
-
-    outputs: tuple[Output, ...]
-    leaves: tuple[Leaf, ...]
-    columns: dict[str, np.ndarray]  # constants that differ from sample to sample
-    batch: int | None
-    why: str  # in words, for the details
-
-    def leaf(self, position: int) -> Leaf:
-        """The input at a position; all inputs are leaves, in order."""
-        return self.leaves[position]
-
-
-class MixedBatchError(Exception):
-    """Samples of the batch meet in a way that columns cannot carry (internal)."""
-
-
 @dataclass(slots=True)
 class Held:
-    """An array of elements (object dtype) or of plain numbers; the batch axis, if any."""
+    """An array of elements (object dtype) or of numbers, and its batch axis, if any."""
 
     array: np.ndarray
     axis: int | None = None
@@ -214,7 +176,8 @@ class Reader:
 
     def _gather(self, node: Node, held: Held) -> Held:
         """transpose, reshape, broadcast, index: every element comes from one place."""
-        assert held.axis is not None and self.batch is not None
+        assert held.axis is not None
+        assert self.batch is not None
         array, axis, batch = held.array, held.axis, self.batch
         shape = (*array.shape[:axis], batch, *array.shape[axis + 1 :])
         places = np.arange(prod(shape)).reshape(shape)
@@ -248,7 +211,8 @@ class Reader:
 
     def _reduce(self, node: Node, held: Held) -> Held:
         axes, keepdims = node.attribute("axes"), node.attribute("keepdims")
-        assert held.axis is not None and self.batch is not None
+        assert held.axis is not None
+        assert self.batch is not None
         if held.axis not in axes:
             axis = held.axis
             if not keepdims:

@@ -66,7 +66,7 @@ class Rows:
             self.payloads.append(payload)
             if head != "batch_sum":
                 flags = self.batched
-                batched = batched or any([flags[i] for i in arguments])
+                batched = batched or any(flags[i] for i in arguments)
             self.batched.append(batched)
         return row
 
@@ -160,9 +160,9 @@ class Rows:
             return elements[0]
         return self.make(name, elements)
 
-    def batch_sum(self, row: int, batch: int) -> int:
+    def batch_sum(self, element: int, batch: int) -> int:
         """Σ of a row over the samples of the batch."""
-        return self.make("batch_sum", (row, self.number(batch)))
+        return self.make("batch_sum", (element, self.number(batch)))
 
     def identical(self, a: int, b: int) -> bool:
         """Whether two rows are one: equal expressions are."""
