@@ -383,20 +383,27 @@ def _column_stack(arrays: Any) -> Any:
     return np.concatenate(columns, 1)
 
 
-@_supports(np.split, np.array_split)
-def _split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
+@_supports(np.array_split)
+def _array_split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
     axis = _axis(axis, x.ndim)
     parts = np.array_split(np.arange(x.shape[axis]), sections)
-    if isinstance(sections, int) and len({len(part) for part in parts}) > 1:
-        raise ShapeError(
-            f"np.split of length {x.shape[axis]} into {sections} parts is not even"
-        )
     before = (slice(None),) * axis
     ends = np.cumsum([len(part) for part in parts])
     return [
         x[(*before, slice(int(end) - len(part), int(end)))]
         for part, end in zip(parts, ends, strict=True)
     ]
+
+
+@_supports(np.split)
+def _split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
+    length = x.shape[_axis(axis, x.ndim)]
+    if isinstance(sections, int) and length % sections:
+        raise ShapeError(
+            f"np.split of length {length} into {sections} parts is not even; use "
+            "np.array_split."
+        )
+    return _array_split(x, sections, axis)
 
 
 @_supports(np.diagonal)

@@ -20,9 +20,9 @@ SCATTER, BROADCAST, RESHAPE = TABLE["scatter"], TABLE["broadcast"], TABLE["resha
 class _Cotangent:
     """What has come back to a node so far.
 
-    Cotangents that came through indexing are kept as pieces and placed together by one
-    scatter, so that a loop over the elements of an array costs its length, and not its
-    length squared.
+    Cotangents that are scatters (they came through indexing) are kept as pieces and
+    placed together by one scatter, so that a loop over the elements of an array costs
+    its length, and not its length squared.
     """
 
     total: Traced | None = None
@@ -30,18 +30,17 @@ class _Cotangent:
     pieces: list[Traced] = field(default_factory=list)
 
     def add(self, value: Traced) -> None:
-        self.total = value if self.total is None else self.total + value
-
-    def add_piece(self, key: Key, value: Traced) -> None:
-        self.keys.append(key)
-        self.pieces.append(value)
+        if value.node.op is SCATTER:
+            self.keys += value.node.attribute("keys")
+            self.pieces += [Traced(value.builder, i) for i in value.node.inputs]
+        else:
+            self.total = value if self.total is None else self.total + value
 
     def value(self, shape: tuple[int, ...]) -> Traced | None:
-        if self.pieces:
-            placed = SCATTER(*self.pieces, keys=tuple(self.keys), shape=shape)
-            self.keys, self.pieces = [], []
-            self.add(placed)
-        return self.total
+        if not self.pieces:
+            return self.total
+        placed = SCATTER(*self.pieces, keys=tuple(self.keys), shape=shape)
+        return placed if self.total is None else self.total + placed
 
 
 def reverse(graph: Graph, wrt: Sequence[int] = (0,), output: int = 0) -> Graph:
@@ -108,9 +107,6 @@ def _pull_back(
         if not reached[source]:
             continue
         slot = cotangents.setdefault(source, _Cotangent())
-        if op.name == "index":
-            slot.add_piece(words["key"], g)
-            continue
         if op.family == "elementwise":
             rule = op.partials[position]
             if rule is None:

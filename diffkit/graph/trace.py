@@ -12,7 +12,7 @@ import optree
 
 from diffkit.errors import DtypeError, NonFiniteError, TraceError
 from diffkit.graph.graph import Builder, Graph
-from diffkit.graph.traced import Traced, lift
+from diffkit.graph.traced import Traced, into_numpy_array, lift
 from diffkit.ops.op import Kind
 
 
@@ -138,7 +138,7 @@ def trace_arguments(f: Callable[..., Any], args: Sequence[Any]) -> Tracing:
         array = as_array(leaf, name)
         kind: Kind = "boolean" if array.dtype == bool else "real"
         traced.append(Traced(builder, builder.input(array.shape, kind, name)))
-    result = f(*optree.tree_unflatten(structure.tree, traced))
+    result = _call(f, optree.tree_unflatten(structure.tree, traced))
     values, tree = optree.tree_flatten(result)
     if not values:
         raise TraceError(
@@ -147,6 +147,16 @@ def trace_arguments(f: Callable[..., Any], args: Sequence[Any]) -> Tracing:
         )
     outputs = [lift(builder, value).index for value in values]
     return Tracing(builder.graph(outputs), structure, tree)
+
+
+def _call(f: Callable[..., Any], args: Sequence[Any]) -> Any:
+    """Run the function; NumPy hides the reason why `a[i] = traced` failed."""
+    try:
+        return f(*args)
+    except ValueError as problem:
+        if isinstance(problem.__cause__, TraceError):
+            raise into_numpy_array() from problem
+        raise
 
 
 def trace(f: Callable[..., Any], *args: Any) -> Graph:

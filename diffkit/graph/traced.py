@@ -161,11 +161,7 @@ class Traced:
         raise self._no_number("a number")
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        raise TraceMutationError(
-            "A traced value was put into a NumPy array (np.array([...]), np.asarray, "
-            "or an assignment such as a[i] = x). It has no numbers yet: build arrays "
-            "with np.stack([...]) or np.concatenate([...]) instead."
-        )
+        raise into_numpy_array()
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TraceMutationError(
@@ -322,6 +318,15 @@ def lift(builder: Builder, value: Any) -> Traced:
             "array. Only real numbers and booleans can take part in a program."
         )
     return Traced(builder, builder.constant(array))
+
+
+def into_numpy_array() -> TraceMutationError:
+    """The error for a traced value that was to be stored in a NumPy array."""
+    return TraceMutationError(
+        "A traced value was put into a NumPy array (np.array([...]), np.asarray, or an "
+        "assignment such as a[i] = x). It has no numbers yet: build arrays with "
+        "np.stack([...]) or np.concatenate([...]) instead."
+    )
 
 
 def common_builder(values: Any) -> Builder:
