@@ -106,12 +106,13 @@ def plan_arena(demand: Demand, item_bytes: int) -> Plan:
     last_use = {b: i for i, used in enumerate(demand.uses) for b in used}
     free = _FreeList()
     places: dict[int, int] = {}
+    known = set(pinned)
     for i, used in enumerate(demand.uses):
         dying = {b for b in used if last_use[b] == i and b in places}
         for b in used:
-            if b in pinned or b in places:
+            if b in known:
                 continue
-            # First seen: this instruction creates it.
+            known.add(b)  # First seen: this instruction creates it.
             heir = next(
                 (d for d in demand.in_place[i] if d in dying and sizes[d] == sizes[b]),
                 None,
@@ -121,7 +122,6 @@ def plan_arena(demand: Demand, item_bytes: int) -> Plan:
             else:
                 places[b] = places.pop(heir)
                 dying.discard(heir)
-                offsets[heir] = front + places[b]
             offsets[b] = front + places[b]
             if last_use[b] == i:
                 dying.add(b)

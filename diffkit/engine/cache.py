@@ -1,7 +1,8 @@
 """The machine's native code on disk: compiled once for a computer, then loaded.
 
 Numba does not notice changes in functions that a cached function calls, so the folder
-is named by a hash of all engine sources, the versions, the CPU and Python. Files carry
+is named by a hash of all sources that become native code, the versions, the CPU and
+Python. Files carry
 checksums: a damaged one is removed and compiled again. Files are written whole and
 renamed, so processes may share the folder.
 """
@@ -90,7 +91,8 @@ def cache_folder() -> Path:
 def _fingerprint() -> str:
     digest = hashlib.sha256()
     root = Path(__file__).parent
-    for source in sorted(root.rglob("*.py")):
+    compiled = [root / name for name in ("cache.py", "loop.py", "vector_math.py")]
+    for source in sorted([*compiled, *(root / "kernels").glob("*.py")]):
         digest.update(source.relative_to(root).as_posix().encode())
         digest.update(source.read_bytes())
     versions = (numba.__version__, llvmlite.__version__, np.__version__)
