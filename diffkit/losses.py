@@ -204,7 +204,7 @@ def _check_unit_interval(name: str, values: Any, advice: str) -> None:
 
 
 def _log(p: Any) -> Any:
-    """Logarithm of p, not below the floor; the inner choice keeps 1/0 out of the derivative."""
+    """Logarithm of p above the floor; the inner choice keeps 1/0 out of its slope."""
     known = p > SMALLEST_PROBABILITY
     return np.where(known, np.log(np.where(known, p, 1.0)), LOG_FLOOR)
 

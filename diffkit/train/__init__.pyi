@@ -1,0 +1,10 @@
+from . import data as data
+from .batches import (
+    Batches as Batches,
+)
+from .history import (
+    History as History,
+)
+from .loop import (
+    fit as fit,
+)
