@@ -1,3 +1,4 @@
+from .caches import engine_cache as engine_cache
 from .cells import (
     CellFolder as CellFolder,
 )
@@ -40,9 +41,25 @@ from .experiment import (
 from .experiment import (
     project_root as project_root,
 )
+from .gradient import (
+    GradientCost as GradientCost,
+)
+from .gradient import (
+    Problem as Problem,
+)
+from .gradient import (
+    measure_gradient as measure_gradient,
+)
+from .gradient import (
+    runtime_of as runtime_of,
+)
+from .gradient import (
+    warm_up as warm_up,
+)
 from .limits import (
     STATUSES as STATUSES,
 )
+from .limits import THREAD_VARIABLES as THREAD_VARIABLES
 from .limits import (
     LimitedRunner as LimitedRunner,
 )
@@ -52,12 +69,16 @@ from .limits import (
 from .limits import (
     Outcome as Outcome,
 )
+from .limits import default_guard as default_guard
 from .limits import (
     run_limited as run_limited,
 )
+from .machine import PACKAGES as PACKAGES
+from .machine import PEERS as PEERS
 from .machine import (
     Machine as Machine,
 )
+from .machine import blas_pools as blas_pools
 from .machine import (
     commit_of as commit_of,
 )
@@ -69,6 +90,14 @@ from .machine import (
 )
 from .machine import (
     versions_text as versions_text,
+)
+from .networks import Network as Network
+from .networks import measure_network as measure_network
+from .reference import (
+    Reference as Reference,
+)
+from .reference import (
+    reference_gradient as reference_gradient,
 )
 from .rows import (
     CELL_METRIC as CELL_METRIC,

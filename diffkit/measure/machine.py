@@ -11,8 +11,11 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
+from threadpoolctl import threadpool_info
 
 #: Packages whose version can move a number.
 PACKAGES = (
@@ -71,6 +74,12 @@ def package_versions(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def blas_pools() -> list[dict[str, Any]]:
+    """What threadpoolctl knows of the linear algebra libraries that NumPy loads."""
+    np.dot(np.ones((2, 2)), np.ones((2, 2)))
+    return [pool for pool in threadpool_info() if pool.get("user_api") == "blas"]
 
 
 def versions_text() -> str:

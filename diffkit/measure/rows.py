@@ -183,6 +183,10 @@ class Row:
                 return value
         raise KeyError(name)
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """A parameter of the case, ``default`` where the case has no such one."""
+        return dict(self.parameters).get(name, default)
+
     def stamped(self, **facts: Any) -> Row:
         """The same row with facts about the run filled in."""
         return replace(self, **facts)

@@ -9,7 +9,7 @@ a limit stopped are results and are kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diffkit.errors import ExperimentError
@@ -118,6 +118,7 @@ def run_sweep(
                 outcome = runner.run(
                     measure_cell, str(found.path), case, limits=case.limits
                 )
+                outcome = _ended(outcome)
                 measured = _stamped(case, outcome, root)
                 if outcome.status in KEPT:
                     store.save(key, measured)
@@ -150,6 +151,18 @@ def measure_cell(path: str, case: Case) -> list[Row]:
                 "build them with case.row(metric, value)."
             )
     return rows
+
+
+def _ended(outcome: Outcome) -> Outcome:
+    """The outcome of a cell that measured something before a budget stopped it.
+
+    Such a cell gives rows, one of which is not ok: that one says how the cell ended.
+    """
+    stopped = [row for row in outcome.value or () if row.status != "ok"]
+    if outcome.status != "ok" or not stopped:
+        return outcome
+    first = stopped[0]
+    return replace(outcome, status=first.status, message=first.message)
 
 
 def _stamped(case: Case, outcome: Outcome, root: Path) -> tuple[Row, ...]:

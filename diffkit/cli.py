@@ -1,0 +1,245 @@
+"""The command line: thin. Each command hands over to the rooms and shows the result.
+
+Exit codes: 0 done; 1 a check failed or a cell of an experiment raised; 2 bad usage or
+bad input; 130 interrupted, with everything finished kept.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from diffkit import cli_compare, cli_run, measure
+from diffkit.cli_doctor import describe
+from diffkit.cli_show import error, note, table
+from diffkit.errors import (
+    DiffkitError,
+    GradientMismatchError,
+    MissingDependencyError,
+    ReportError,
+    TraceError,
+    UserInputError,
+    nearest,
+)
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+#: What the user handed in, or a folder or package of the user's, is the reason.
+_BAD_INPUT = (UserInputError, TraceError, MissingDependencyError, ReportError)
+
+
+class _Suggesting(click.Group):
+    """A group that suggests the nearest command for one that it does not have."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            close = nearest(name, self.commands)
+            hint = f" Did you mean '{close}'?" if close else ""
+            raise click.UsageError(
+                f"There is no command '{name}'.{hint} "
+                f"Commands: {', '.join(sorted(self.commands))}."
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Suggesting,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
+)
+@click.version_option(package_name="diffkit")
+@click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
+)
+def cli() -> None:
+    """Trace a program once, differentiate it three ways, measure what each costs.
+
+    \b
+    Examples:
+      diffkit list
+      diffkit run cost_vs_depth --quick
+      diffkit compare --sizes 10,64,32,1 --batch 32
+      diffkit check losses.py:mean_square
+      diffkit doctor
+
+    \b
+    Exit codes: 0 done; 1 a check failed or an experiment raised; 2 bad usage or
+    input; 130 interrupted (finished cells are kept).
+    """
+
+
+@cli.command("list")
+def list_experiments() -> None:
+    """List the experiments of this project.
+
+    \b
+    Example:
+      diffkit list
+    """
+    registry = measure.discover()
+    reports = registry.root / "reports"
+    table(
+        ["name", "question", "claims", "cells quick/full", "report"],
+        [
+            [
+                name,
+                registry[name].experiment.question,
+                " ".join(registry[name].experiment.claims),
+                "/".join(
+                    str(len(registry[name].experiment.cases(mode)))
+                    for mode in measure.MODES
+                ),
+                "yes" if (reports / name / "README.md").exists() else "not yet",
+            ]
+            for name in registry
+        ],
+        numbers_from=3,
+    )
+
+
+@cli.command()
+@click.argument("name")
+@click.option(
+    "--quick/--full",
+    default=True,
+    help="The small cases (minutes) or all of them. Default: quick.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for the report. Default: reports/ of the project.",
+)
+def run(name: str, quick: bool, output: Path | None) -> int:
+    """Run the experiment NAME, or 'all', and write its report.
+
+    Finished cells are kept in .diffkit/cells: stop it with Ctrl-C and run it again to
+    go on.
+
+    \b
+    Examples:
+      diffkit run cost_vs_depth --quick
+      diffkit run all --full
+      diffkit run cost_vs_depth --output /tmp/reports
+    """
+    registry = measure.discover()
+    found = [registry[n] for n in ([*registry] if name == "all" else [name])]
+    mode: measure.Mode = "quick" if quick else "full"
+    well = cli_run.run_experiments(registry, found, mode, output)
+    return DONE if well else FAILED
+
+
+cli.add_command(cli_compare.compare)
+
+
+@cli.command()
+@click.argument("target", metavar="MODULE:FUNCTION")
+@click.option("--backend", default="autodiff", help="Backend to check.")
+@click.option(
+    "--against", default="exact", help="'exact' (proved digits) or another backend."
+)
+@click.option("--argnums", default="0", help="Differentiated arguments: 0 or 0,1.")
+@click.option("--tolerance", type=float, help="Relative tolerance of each entry.")
+def check(
+    target: str, backend: str, against: str, argnums: str, tolerance: float | None
+) -> None:
+    """Check the gradient of your function, entry by entry, against proved digits.
+
+    MODULE is importable from here, or a path to a .py file. The arguments to check at
+    come from `FUNCTION.example_args`, or else from `EXAMPLE_ARGS` of the module: a
+    tuple of arguments, a function that returns one, or (EXAMPLE_ARGS only) a dict of
+    such by function name.
+
+    \b
+    Examples:
+      diffkit check mylosses:mean_square
+      diffkit check path/to/mylosses.py:mean_square --backend symbolic
+      diffkit check mylosses:mean_square --against finite_differences
+    """
+    note(cli_run.check_function(target, backend, against, _numbers(argnums), tolerance))
+
+
+@cli.command()
+def doctor() -> None:
+    """Describe this machine: versions, BLAS, threads, and the state of the caches.
+
+    \b
+    Example:
+      diffkit doctor
+    """
+    table(["what", "found"], describe(), numbers_from=9)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code. Errors take one line on stderr."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        return cli.main(words, prog_name="diffkit", standalone_mode=False) or DONE
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as problem:
+        return _explain(problem.format_message(), USAGE, debug)
+    except measure.SweepInterruptedError as problem:
+        return _explain(str(problem), INTERRUPTED, debug)
+    except (KeyboardInterrupt, click.Abort):
+        return _explain("Interrupted.", INTERRUPTED, debug)
+    except _BAD_INPUT as problem:
+        return _explain(str(problem), USAGE, debug)
+    except GradientMismatchError as problem:
+        return _explain(str(problem), FAILED, debug)
+    except DiffkitError as problem:
+        return _explain(str(problem), FAILED, debug)
+    except BrokenPipeError:
+        return FAILED
+    except Exception as problem:
+        text = (
+            f"Unexpected {type(problem).__name__}: {problem}. This is a mistake in "
+            "diffkit, or in code of yours that it ran; --debug shows where."
+        )
+        return _explain(text, FAILED, debug)
+
+
+def run_file(path: str, arguments: Sequence[str] | None = None) -> int:
+    """Run the experiment in a file by itself: ``python experiments/NAME.py``."""
+    file = Path(path).resolve()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+
+    @click.command(file.stem, help=f"Run the experiment {file.stem} alone.")
+    @click.option("--quick/--full", default=True)
+    @click.option("--output", type=click.Path(path_type=Path))
+    def alone(quick: bool, output: Path | None) -> int:
+        registry = measure.discover(file.parent.parent)
+        mode: measure.Mode = "quick" if quick else "full"
+        found = [registry[file.stem]]
+        well = cli_run.run_experiments(registry, found, mode, output)
+        return DONE if well else FAILED
+
+    cli.add_command(alone, "__alone__")
+    return main(["__alone__", *words])
+
+
+def _numbers(text: str) -> int | tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UserInputError(
+            f"{text!r} does not list argument positions: write 0 or 0,1."
+        ) from None
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _explain(text: str, code: int, debug: bool) -> int:
+    if debug and code != INTERRUPTED:
+        traceback.print_exc()
+    error(" ".join(text.split()))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
