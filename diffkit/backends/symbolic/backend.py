@@ -6,34 +6,26 @@ Two things are kept apart: the *mathematical size* of the formula (exact counts 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from diffkit.backends.base import Capabilities, Info, Program, check_dtype
 from diffkit.backends.phases import Phases
-from diffkit.backends.symbolic.differentiate import memoised, reverse, stock
+from diffkit.backends.symbolic.derive import DIFFERS, derive, read_scalars
 from diffkit.backends.symbolic.evaluate import SymbolicCompiled
-from diffkit.backends.symbolic.expressions import ColumnExpressions
 from diffkit.backends.symbolic.functions import functions
-from diffkit.backends.symbolic.read import (
-    Reader,
-    Writer,
-    batch_sizes,
-)
 from diffkit.backends.symbolic.rows import Rows
-from diffkit.backends.symbolic.scalars import MixedBatchError, Scalars
+from diffkit.backends.symbolic.share import share
 from diffkit.backends.symbolic.size import Size, measure
 from diffkit.backends.symbolic.source import compile_source, python_source
 from diffkit.errors import ExpressionBudgetError, UserInputError, unknown_name
-from diffkit.graph import Graph, simplify
+from diffkit.graph import simplify
 
 FORMS = ("shared", "cse", "expanded")
-DIFFERS = ("memoised", "sympy")
 BATCHES = ("auto", "columns", "written_out")
 
 DEFAULT_OPERATIONS = 1_000_000
@@ -48,10 +40,9 @@ class Symbolic:
 
     * `expanded`: the textbook method. The loss is one formula, differentiated
       parameter by parameter, every gradient entry written out in full.
-    * `cse`: the same formulas, with equal parts found and shared afterwards (every
-      repeated subexpression, as `sympy.cse(order="none")` finds them but by one pass
-      over hash-consed rows: `sympy.cse` recurses, and also searches for common partial
-      sums, which takes most of its time).
+    * `cse`: the same formulas, with equal parts found and shared afterwards, by
+      `sympy.cse(order="none")` up to 60,000 operations and 150 levels; beyond, where
+      it is slow and recurses, by merging equal subexpressions (`details["sharing"]`).
     * `shared`: every intermediate is a named symbol throughout. Each is differentiated
       with respect to its own arguments by SymPy, and the pieces are accumulated from
       the loss backwards. Keeping the sharing is what turns symbolic differentiation
@@ -120,15 +111,41 @@ class Symbolic:
         deadline = Deadline(self.max_seconds)
         phases = Phases()
         with phases("read"):
-            writers: list[Any] = []
-            scalars = self._read(simplify(program.graph), program.wrt, writers)
-            deadline.check()
+            graph = simplify(program.graph)
+            scalars, writer = read_scalars(
+                graph,
+                program.wrt,
+                self.batch,
+                by_rows=self.form == "shared",
+                check=self._check_reading(deadline),
+            )
+        if not isinstance(writer, Rows):
+            with phases("count"):
+                rows = Rows(scalars.batch or 1)
+                self._check_size(measure(rows, rows.convert(scalars.value)))
         with phases("derive"):
-            rows, outputs = self._derive(program, scalars, writers[-1], deadline.check)
+            value, gradients, others = derive(
+                scalars, writer, program.wrt, self.differ, deadline.check
+            )
+        wanted = [value, *gradients, *others]
+        sharing = "every intermediate named"
         with phases("count"):
+            if isinstance(writer, Rows):
+                rows, outputs = writer, wanted
+            else:
+                rows = Rows(scalars.batch or 1)
+                outputs = rows.convert(wanted, frozenset(writer.batched))
+                sharing = "none"
             size = measure(rows, outputs)
-            self._check_size(size)
             deadline.check()
+        if not isinstance(writer, Rows) and self.form == "cse":
+            with phases("share"):
+                rows, outputs, sharing = share(
+                    wanted, frozenset(writer.batched), scalars.batch or 1, size
+                )
+                size = size.with_shared(measure(rows, outputs))
+                deadline.check()
+        self._check_size(size)
         names = [name for leaf in scalars.leaves for name in leaf.names]
         names += scalars.columns
         with phases("print"):
@@ -144,6 +161,7 @@ class Symbolic:
             "form": self.form,
             "method": _METHOD[self.form],
             "differ": "by row" if self.form == "shared" else self.differ,
+            "sharing": sharing,
             "batch": scalars.why,
             "tree_operations": size.tree_operations,
             "tree_nodes": size.tree_nodes,
@@ -162,65 +180,27 @@ class Symbolic:
             backend=self.name,
             seconds=phases.seconds,
             operations=evaluated,
+            # The peak while the source is compiled: running it needs less.
             bytes=BYTES[self.form] * _printed_operations(self.form, size),
             evaluations=1,
             details=details,
         )
         return SymbolicCompiled.of(info, program, scalars, evaluate, value, source)
 
-    def _read(self, graph: Graph, wrt: Sequence[int], writers: list[Any]) -> Scalars:
-        reasons = []
-        sizes: list[int | None] = [None]
-        if self.batch != "written_out":
-            sizes = [*batch_sizes(graph, wrt), None]
-        for batch in sizes:
-            if batch is None and self.batch == "columns":
-                break
-            writer: Writer = (
-                Rows(batch or 1) if self.form == "shared" else (ColumnExpressions())
-            )
-            writers.append(writer)
-            try:
-                return Reader(writer, batch).graph(graph, wrt, reasons)
-            except MixedBatchError as error:
-                reasons.append(f"no columns of {batch} samples: {error}")
-        raise UserInputError(
-            "batch='columns' needs a data input whose first axis is the batch, and a "
-            "program in which samples meet only in sums and means over it. Use "
-            f"batch='auto' to write every sample out. {'; '.join(reasons)}".rstrip()
-        )
+    def _check_reading(self, deadline: Deadline) -> Callable[[int], None]:
+        """What the reader asks, with the operations of the value that it is to read."""
 
-    def _derive(
-        self,
-        program: Program,
-        scalars: Scalars,
-        writer: Any,
-        check: Callable[[], None],
-    ) -> tuple[Rows, list[int]]:
-        """Rows of the value, the gradients in order, and the other outputs."""
-        value = scalars.outputs[0].elements[0]
-        names = [n for p in program.wrt for n in scalars.leaf(p).names]
-        others = [e for output in scalars.outputs[1:] for e in output.elements]
-        if isinstance(writer, Rows):
-            wrt = [writer.symbol(name) for name in names]
-            return writer, [value, *reverse(writer, value, wrt, check), *others]
-        symbols = [writer.symbol(name, batched=False) for name in names]
-        differ = memoised if self.differ == "memoised" else stock
-        rows = Rows(scalars.batch or 1)
-        convert = partial(rows.convert, batched=frozenset(writer.batched))
-        self._check_size(measure(rows, convert([value])))
-        try:
-            gradients = differ(value, symbols, check)
-        except RecursionError:
-            height = measure(rows, convert([value])).height
-            raise ExpressionBudgetError(
-                "levels of nesting",
-                DEEPEST_SYMPY,
-                height,
-                "SymPy handles nested expressions by recursion, and this one is too "
-                "deep for it. Use the form 'shared', which nests nothing.",
-            ) from None
-        return rows, convert([value, *gradients, *others])
+        def check(operations: int) -> None:
+            deadline.check()
+            if operations > self.operations_limit:
+                raise ExpressionBudgetError(
+                    "operations for its value alone",
+                    self.operations_limit,
+                    operations,
+                    ADVICE[self.form],
+                )
+
+        return check
 
     def _check_size(self, size: Size) -> None:
         needed = _printed_operations(self.form, size)
@@ -233,9 +213,6 @@ class Symbolic:
                 "bytes", self.max_bytes, needed * BYTES[self.form], ADVICE[self.form]
             )
 
-
-# SymPy compares and sorts by recursion; deeper than this it may reach Python's limit.
-DEEPEST_SYMPY = 300
 
 _METHOD = {
     "expanded": "differentiated parameter by parameter, written out",

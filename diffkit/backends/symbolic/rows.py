@@ -10,7 +10,7 @@ from it, none of them by recursion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import fsum, isfinite
 from typing import Any
@@ -174,17 +174,25 @@ class Rows:
         self,
         expressions: Iterable[Any],
         batched: frozenset[str] = frozenset(),
+        named: Mapping[Any, int] | None = None,
     ) -> list[int]:
-        """Rows of SymPy expressions, node for node, each distinct node once."""
-        rows: dict[Any, int] = {}
-        alive: list[Any] = []  # ids are only names while the object lives
+        """Rows of SymPy expressions, node for node, each distinct node once.
+
+        `batched` are the names of symbols that are columns; `named` gives the rows of
+        symbols that stand for something already in the table.
+        """
+        named = named or {}
+        rows: dict[int, int] = {}
+        alive: list[Any] = []  # an id is only a name while its object lives
         out = []
         for expression in expressions:
             for node in unseen(expression, rows):
                 alive.append(node)
-                rows[id(node)] = self._convert_node(
-                    node, tuple(rows[id(a)] for a in node.args), batched
-                )
+                if node.is_Symbol and node in named:
+                    rows[id(node)] = named[node]
+                else:
+                    arguments = tuple(rows[id(a)] for a in node.args)
+                    rows[id(node)] = self._convert_node(node, arguments, batched)
             out.append(rows[id(expression)])
         return out
 

@@ -38,9 +38,10 @@ class Scalars:
     batch: int | None
     why: str  # in words, for the details
 
-    def leaf(self, position: int) -> Leaf:
-        """The input at a position; all inputs are leaves, in order."""
-        return self.leaves[position]
+    @property
+    def value(self) -> tuple[Any, ...]:
+        """The element that is differentiated, alone in a tuple."""
+        return self.outputs[0].elements
 
 
 class MixedBatchError(Exception):

@@ -11,7 +11,7 @@ the batch is 1 in the mathematics, and B − 1 when it is evaluated.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diffkit.backends.symbolic.rows import Rows
 
@@ -34,6 +34,15 @@ class Size:
     tree_evaluated: int
     shared_evaluated: int
     height: int
+
+    def with_shared(self, other: Size) -> Size:
+        """The same written-out counts, with the shared counts of another size."""
+        return replace(
+            self,
+            shared_operations=other.shared_operations,
+            shared_nodes=other.shared_nodes,
+            shared_evaluated=other.shared_evaluated,
+        )
 
     @property
     def sharing_ratio(self) -> float:
