@@ -190,5 +190,7 @@ def reverse(rows: Rows, value: int, wrt: Sequence[int], check: Check) -> list[in
 CLASSES: dict[str, Any] = {
     found.__name__: found
     for found in vars(sympy_functions).values()
-    if isinstance(found, type) and issubclass(found, sympy.Function)
+    if isinstance(found, type)
+    and issubclass(found, sympy.Function)
+    and found.__module__ == sympy_functions.__name__
 }
