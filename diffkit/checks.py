@@ -1,9 +1,10 @@
-"""Is this gradient right? Every entry compared with a reference, the worst one named."""
+"""Is this gradient right? Every entry against a reference, the worst one named."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -60,14 +61,16 @@ class CheckReport:
     @property
     def passed(self) -> bool:
         """Whether every entry is within the tolerance (NaN never is)."""
-        return self.relative_error <= self.tolerance
+        return isfinite(self.relative_error) and self.relative_error <= self.tolerance
 
     def __str__(self) -> str:
         verdict = "agrees with" if self.passed else "DISAGREES with"
-        place = self.name + (f"[{', '.join(map(str, self.index))}]" if self.index else "")
+        place = self.name + (
+            f"[{', '.join(map(str, self.index))}]" if self.index else ""
+        )
         return (
-            f"{self.backend} {verdict} {self.against} over {self.entries} entries; worst "
-            f"{place}: {self.given!r} against {self.reference!r}, relative error "
+            f"{self.backend} {verdict} {self.against} over {self.entries} entries; "
+            f"worst {place}: {self.given!r} against {self.reference!r}, relative error "
             f"{self.relative_error:.2g} ({self.ulps:.3g} ulps), tolerance "
             f"{self.tolerance:.1g}."
         )
@@ -144,7 +147,7 @@ def compare(
     tolerance: float,
 ) -> CheckReport:
     """The report on gradients that have been computed already."""
-    largest = max((float(np.max(np.abs(r), initial=0)) for r in reference.gradients))
+    largest = max(float(np.max(np.abs(r), initial=0)) for r in reference.gradients)
     worst = (-1.0, "", (), 0.0, 0.0)
     for name, given, true in zip(names, gradients, reference.gradients, strict=True):
         if not true.size:

@@ -82,7 +82,9 @@ class MissingDependencyError(DiffkitError, ImportError):
 
     def __init__(self, package: str, purpose: str, extra: str | None = None) -> None:
         self.package = package
-        command = f"pip install 'diffkit[{extra}]'" if extra else f"pip install {package}"
+        command = (
+            f"pip install 'diffkit[{extra}]'" if extra else f"pip install {package}"
+        )
         super().__init__(
             f"{purpose} needs the package {package!r}, which is not installed. "
             f"Install it with: {command}"

@@ -9,7 +9,6 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
-import optree
 
 from diffkit.backends import Backend, Compiled, Info, Program
 from diffkit.errors import (
@@ -18,6 +17,7 @@ from diffkit.errors import (
     ShapeError,
     UserInputError,
 )
+from diffkit.graph import trees
 from diffkit.graph.trace import (
     Structure,
     as_array,
@@ -92,9 +92,9 @@ def trace_program(
     positions = normalise_argnums(argnums, len(args))
     tracing = trace_arguments(f, args)
     names = tracing.arguments.names
-    leaves = optree.tree_leaves(tuple(args))
+    leaves = trees.leaves(tuple(args))
     arrays = [as_array(leaf, name) for leaf, name in zip(leaves, names, strict=True)]
-    counts = [len(optree.tree_leaves(arg)) for arg in args]
+    counts = [len(trees.leaves(arg)) for arg in args]
     starts = np.concatenate([[0], np.cumsum(counts)])
     wrt = tuple(
         int(leaf) for n in positions for leaf in range(starts[n], starts[n + 1])
@@ -128,8 +128,8 @@ def trace_program(
         )
     if value.shape != ():
         raise ShapeError(
-            f"The function returned an array of shape {value.shape}; a gradient needs a "
-            "scalar. Reduce it with np.mean or np.sum."
+            f"The function returned an array of shape {value.shape}; a gradient needs "
+            "a scalar. Reduce it with np.mean or np.sum."
         )
     floats = [a.dtype for a in arrays if a.dtype.kind == "f"]
     single = bool(floats) and all(d == np.float32 for d in floats)
@@ -138,7 +138,7 @@ def trace_program(
         LeafSpec(name, a.shape, a.dtype) for name, a in zip(names, arrays, strict=True)
     )
     wanted = tuple(args[n] for n in positions)
-    tree = optree.tree_structure(wanted[0] if isinstance(argnums, int) else wanted)
+    tree = trees.structure(wanted[0] if isinstance(argnums, int) else wanted)
     program = Program(graph, wrt, names, dtype)
     seconds = perf_counter() - start
     return TracedProgram(program, specs, tracing.arguments, tree, aux_tree, seconds)
@@ -154,7 +154,11 @@ class Prepared:
     """
 
     def __init__(
-        self, traced: TracedProgram, backend: Backend, compiled: Compiled, nonfinite: NonFinite
+        self,
+        traced: TracedProgram,
+        backend: Backend,
+        compiled: Compiled,
+        nonfinite: NonFinite,
     ) -> None:
         self.backend = backend
         self.compiled = compiled
@@ -189,10 +193,10 @@ class Prepared:
         value, gradients, aux = self.compiled(leaves)
         if self._check and not isfinite(value):
             self._blame_inputs(leaves)
-        gradient = optree.tree_unflatten(self._gradient_tree, gradients)
+        gradient = trees.unflatten(self._gradient_tree, gradients)
         if self._aux_tree is None:
             return value, gradient
-        return (value, optree.tree_unflatten(self._aux_tree, aux)), gradient
+        return (value, trees.unflatten(self._aux_tree, aux)), gradient
 
     def value(self, *args: Any) -> Any:
         """The primal alone, by the same runtime."""
@@ -204,7 +208,7 @@ class Prepared:
 
     def leaves(self, args: tuple[Any, ...]) -> list[Any]:
         """The arguments' arrays in order, checked against what was prepared."""
-        leaves, tree = optree.tree_flatten(args)
+        leaves, tree = trees.flatten(args)
         if tree != self._tree:
             raise self._mismatch(args)
         for place, (shape, dtype) in enumerate(self._expected):
@@ -224,7 +228,7 @@ class Prepared:
         prepared = {spec.name: str(spec) for spec in self._specs}
         given: dict[str, str] = {}
         by_position = self._names_of(args)
-        for name, leaf in zip(by_position, optree.tree_leaves(args), strict=True):
+        for name, leaf in zip(by_position, trees.leaves(args), strict=True):
             array = as_array(leaf, name)
             given[name] = str(LeafSpec(name, array.shape, array.dtype))
         lines = []
@@ -233,7 +237,9 @@ class Prepared:
             if was != now:
                 lines.append(f"  {name}: prepared as {was}, given {now}")
         if not lines:
-            lines = [f"  structure: prepared as {self._tree}, given {optree.tree_structure(args)}"]
+            lines = [
+                f"  structure: prepared as {self._tree}, given {trees.structure(args)}"
+            ]
         return PreparationMismatchError(
             "The arguments differ from what was prepared:\n"
             + "\n".join(lines)
@@ -246,7 +252,7 @@ class Prepared:
         roots = self._traced.arguments.roots
         for place, arg in enumerate(args):
             root = roots[place] if place < len(roots) else f"argument {place}"
-            names += [a.codify(root) for a in optree.tree_accessors(arg)]
+            names += [a.codify(root) for a in trees.accessors(arg)]
         return names
 
 

@@ -7,11 +7,10 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
-import optree
 
 from diffkit.backends import Backend, get_backend
 from diffkit.errors import BackendError
-from diffkit.graph import Builder, Traced, reverse
+from diffkit.graph import Builder, Traced, reverse, trees
 from diffkit.graph.graph import INPUT
 from diffkit.graph.traced import common_builder, lift
 from diffkit.prepared import (
@@ -77,7 +76,7 @@ def value_and_grad(
 
     @wraps(f)
     def value_and_gradient(*args: Any) -> Any:
-        leaves, tree = optree.tree_flatten(args)
+        leaves, tree = trees.flatten(args)
         if any(isinstance(leaf, Traced) for leaf in leaves):
             return _inline(f, args, argnums, chosen, has_aux)
         signature = (tree, tuple(map(_signature, leaves)))
@@ -132,18 +131,16 @@ def _inline(
             "Inside another traced function use backend='autodiff': the outer "
             "derivative may be any backend's."
         )
-    leaves, tree = optree.tree_flatten(args)
+    leaves, tree = trees.flatten(args)
     outer = common_builder(leaves)
     shaped = [_stand_in(leaf) for leaf in leaves]
-    traced = trace_program(
-        f, optree.tree_unflatten(tree, shaped), argnums, has_aux, "allow"
-    )
+    traced = trace_program(f, trees.unflatten(tree, shaped), argnums, has_aux, "allow")
     outputs = _splice(outer, traced, [lift(outer, leaf).index for leaf in leaves])
     end = 1 + len(traced.program.wrt)
-    gradient = optree.tree_unflatten(traced.gradient_tree, outputs[1:end])
+    gradient = trees.unflatten(traced.gradient_tree, outputs[1:end])
     if traced.aux_tree is None:
         return outputs[0], gradient
-    return (outputs[0], optree.tree_unflatten(traced.aux_tree, outputs[end:])), gradient
+    return (outputs[0], trees.unflatten(traced.aux_tree, outputs[end:])), gradient
 
 
 def _stand_in(leaf: Any) -> Any:

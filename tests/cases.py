@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,16 @@ class Case:
 
 
 def mlp(
-    sizes: list[int], batch: int, seed: int = 0, activation: Callable[..., Any] = np.tanh
+    sizes: list[int],
+    batch: int,
+    seed: int = 0,
+    activation: Callable[..., Any] = np.tanh,
 ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """A dense network with mean squared error: (f, (params, x, y))."""
     rng = np.random.default_rng(seed)
     params = [
         {"w": rng.normal(size=(m, n)) / np.sqrt(m), "b": 0.1 * rng.normal(size=n)}
-        for m, n in zip(sizes, sizes[1:], strict=False)
+        for m, n in pairwise(sizes)
     ]
     x = rng.normal(size=(batch, sizes[0]))
     y = rng.normal(size=(batch, sizes[-1]))

@@ -14,17 +14,40 @@ from hypothesis import strategies as st
 from diffkit.graph import Graph, Traced, trace
 from diffkit.ops import TABLE
 
-UNARY_ANYWHERE = (
-    "negative square sin cos tanh sigmoid softplus arctan erf abs relu expm1 sign"
-).split()
+UNARY_ANYWHERE = [
+    "negative",
+    "square",
+    "sin",
+    "cos",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "arctan",
+    "erf",
+    "abs",
+    "relu",
+    "expm1",
+    "sign",
+]
 # Rows with a narrow domain, and what to apply first to be inside it.
-UNARY_SQUASHED = (
-    "exp exp2 log log1p log2 sqrt reciprocal tan arcsin arccos sinh cosh"
-).split()
-BINARY = "add subtract multiply maximum minimum".split()
-REDUCE = "sum mean max min logsumexp prod".split()
-COMPARISONS = "less less_equal greater greater_equal equal not_equal".split()
-LOGICAL = "logical_and logical_or logical_xor".split()
+UNARY_SQUASHED = [
+    "exp",
+    "exp2",
+    "log",
+    "log1p",
+    "log2",
+    "sqrt",
+    "reciprocal",
+    "tan",
+    "arcsin",
+    "arccos",
+    "sinh",
+    "cosh",
+]
+BINARY = ["add", "subtract", "multiply", "maximum", "minimum"]
+REDUCE = ["sum", "mean", "max", "min", "logsumexp", "prod"]
+COMPARISONS = ["less", "less_equal", "greater", "greater_equal", "equal", "not_equal"]
+LOGICAL = ["logical_and", "logical_or", "logical_xor"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +72,9 @@ def programs(draw: st.DrawFn, most_steps: int = 8) -> RandomProgram:
     rng = np.random.default_rng(seed)
     shapes = draw(
         st.lists(
-            st.sampled_from([(), (3,), (2, 3), (2, 1), (1, 3), (2, 2, 3), (3, 3), (0, 3)]),
+            st.sampled_from(
+                [(), (3,), (2, 3), (2, 1), (1, 3), (2, 2, 3), (3, 3), (0, 3)]
+            ),
             min_size=1,
             max_size=3,
         )
@@ -213,4 +238,3 @@ _STEPS = {
     "cumsum": _cumsum,
     "scatter": _scatter,
 }
-

@@ -58,7 +58,9 @@ def _count(node, inputs) -> np.ndarray:
         return np.asarray(node.op.numpy(*inputs, **words), dtype=object)
     # reductions
     axes = words["axes"]
-    kept = np.zeros([1 if i in axes else n for i, n in enumerate(inputs[0].shape)], object)
+    kept = np.zeros(
+        [1 if i in axes else n for i, n in enumerate(inputs[0].shape)], object
+    )
     number = np.zeros(kept.shape, object)
     for place in np.ndindex(inputs[0].shape):
         target = tuple(0 if i in axes else p for i, p in enumerate(place))

@@ -50,8 +50,8 @@ class FiniteDifferences:
         if isinstance(self.step, str) or not (0.0 < self.step < np.inf):
             raise UserInputError(
                 f"The step of finite differences was {self.step!r}. It is a positive, "
-                "finite number, or 'auto' for the step that balances truncation against "
-                "rounding."
+                "finite number, or 'auto' for the step that balances truncation "
+                "against rounding."
             )
 
     def compile(self, program: Program) -> DifferencesCompiled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -41,8 +41,8 @@ def get_backend(backend: str | Backend, **options: Any) -> Backend:
     if not isinstance(backend, str):
         if options:
             raise UserInputError(
-                f"Options {sorted(options)} were given beside a backend value. Set them "
-                "in the value itself, or give the backend by name."
+                f"Options {sorted(options)} were given beside a backend value. Set "
+                "them in the value itself, or give the backend by name."
             )
         if isinstance(backend, type) or not isinstance(backend, Backend):
             raise UserInputError(
@@ -50,13 +50,13 @@ def get_backend(backend: str | Backend, **options: Any) -> Backend:
                 f"`compile(program)`. Known by name: {', '.join(backend_names())}."
             )
         return backend
-    kind = _load(backend)
-    if is_dataclass(kind):
-        known = [f.name for f in fields(kind)]
-        for option in options:
-            if option not in known:
-                raise unknown_name(f"option of the backend {backend!r}", option, known)
-    return kind(**options)
+    make = _load(backend)
+    declared = hasattr(make, "__dataclass_fields__")
+    known = [f.name for f in fields(make)] if declared else list(options)
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of the backend {backend!r}", option, known)
+    return make(**options)
 
 
 def _load(name: str) -> Any:
@@ -69,7 +69,7 @@ def _load(name: str) -> Any:
                 return point.load()
             except Exception as problem:
                 raise BackendError(
-                    f"The backend {name!r} of {point.value} cannot be loaded: {problem}. "
-                    "Repair or uninstall the package that brings it."
+                    f"The backend {name!r} of {point.value} cannot be loaded: "
+                    f"{problem}. Repair or uninstall the package that brings it."
                 ) from problem
     raise unknown_name("backend", name, backend_names())

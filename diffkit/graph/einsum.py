@@ -62,7 +62,8 @@ def _check(subscripts: str, terms: list[str], values: list[Traced], out: str) ->
                 )
     if missing := set(out) - set(sizes):
         raise ShapeError(
-            f"np.einsum({subscripts!r}): output axes {sorted(missing)} are in no operand."
+            f"np.einsum({subscripts!r}): output axes {sorted(missing)} are in no "
+            "operand."
         )
 
 
@@ -84,9 +85,7 @@ def _sum_out(x: Any, labels: str, wanted: set[str]) -> tuple[Any, str]:
     return np.sum(x, axis=axes), "".join(c for c in labels if c in wanted)
 
 
-def _pair(
-    a: Any, of_a: str, b: Any, of_b: str, wanted: set[str]
-) -> tuple[Any, str]:
+def _pair(a: Any, of_a: str, b: Any, of_b: str, wanted: set[str]) -> tuple[Any, str]:
     """Contract two operands, keeping the letters in `wanted`."""
     a, of_a = _sum_out(a, of_a, wanted | set(of_b))
     b, of_b = _sum_out(b, of_b, wanted | set(of_a))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from diffkit.graph.graph import Builder, Graph
 from diffkit.graph.node import Node
@@ -24,7 +25,9 @@ def forward(graph: Graph, wrt: Sequence[int] = (0,), output: int = 0) -> Graph:
     for p in wrt:
         node = graph.nodes[graph.inputs[p]]
         name = f"tangent of {node.attribute('name')}"
-        tangents[graph.inputs[p]] = Traced(builder, builder.input(node.shape, name=name))
+        tangents[graph.inputs[p]] = Traced(
+            builder, builder.input(node.shape, name=name)
+        )
     root = graph.outputs[output]
     for here, node in enumerate(graph.nodes[: root + 1]):
         if node.op.differentiable and any(i in tangents for i in node.inputs):
@@ -46,7 +49,7 @@ def _push_forward(
     y = Traced(builder, here)
     x = [Traced(builder, i) for i in node.inputs]
     moving = [position for position, i in enumerate(node.inputs) if i in tangents]
-    terms: list[Traced] = []
+    terms: list[Any] = []
     if op.weights is not None:
         product = tangents[node.inputs[0]] * op.weights(y, *x, **words)
         terms.append(SUM(product, axes=words["axes"], keepdims=words["keepdims"]))

@@ -33,8 +33,7 @@ def resolve_key(items: tuple[Any, ...], shape: Shape) -> Key | None:
     axis = 0
     for item in flat:
         if item is Ellipsis:
-            for n in shape[axis : axis + len(shape) - used]:
-                key.append(Span(0, 1, n))
+            key += [Span(0, 1, n) for n in shape[axis : axis + len(shape) - used]]
             axis += len(shape) - used
         elif item is None:
             key.append(None)
@@ -55,7 +54,7 @@ def _mask_or_item(item: Any) -> list[Any]:
 def _resolve(item: Any, n: int, axis: int, shape: Shape) -> KeyItem:
     if isinstance(item, slice):
         chosen = range(*item.indices(n))
-        return Span(chosen.start if len(chosen) else 0, chosen.step, len(chosen))
+        return Span(chosen.start if chosen else 0, chosen.step, len(chosen))
     if isinstance(item, bool | np.bool_):
         raise ShapeError("a single True or False cannot index a traced array")
     if isinstance(item, int | np.integer):

@@ -111,8 +111,8 @@ def _average(x: Any, axis: Axis = None, weights: Any = None) -> Any:
     x, weights = _as_traced(x, weights)
     if weights.shape != x.shape:
         raise ShapeError(
-            f"np.average of shape {x.shape} was given weights of shape {weights.shape}; "
-            "traced weights must have the same shape."
+            f"np.average of shape {x.shape} was given weights of shape "
+            f"{weights.shape}; traced weights must have the same shape."
         )
     return np.sum(x * weights, axis) / np.sum(weights, axis)
 
@@ -178,9 +178,7 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
         left = tuple(range(a.ndim - axes, a.ndim))
         right = tuple(range(axes))
     else:
-        left, right = (
-            (s,) if isinstance(s, int) else tuple(s) for s in axes
-        )
+        left, right = ((s,) if isinstance(s, int) else tuple(s) for s in axes)
         left = tuple(_axis(i, a.ndim) for i in left)
         right = tuple(_axis(i, b.ndim) for i in right)
     letters = iter("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -232,7 +230,9 @@ def _reshape(x: Any, shape: Any, order: str = "C") -> Any:
         raise UnsupportedFunctionError(
             f"np.reshape with order={order!r} cannot be traced; transpose first."
         )
-    wanted = [int(n) for n in ((shape,) if isinstance(shape, int | np.integer) else shape)]
+    wanted = [
+        int(n) for n in ((shape,) if isinstance(shape, int | np.integer) else shape)
+    ]
     if -1 in wanted:
         known = size_of(n for n in wanted if n != -1)
         wanted[wanted.index(-1)] = x.size // known if known else 0
@@ -355,7 +355,8 @@ def _concatenate(arrays: Any, axis: int | None = 0) -> Any:
     if len({part.ndim for part in parts}) > 1 or parts[0].ndim == 0:
         raise ShapeError(
             "np.concatenate needs arrays with the same, non-zero number of axes, and "
-            f"was given shapes {[part.shape for part in parts]}. For scalars use np.stack."
+            f"was given shapes {[part.shape for part in parts]}. For scalars use "
+            "np.stack."
         )
     return TABLE["concatenate"](*parts, axis=_axis(axis, parts[0].ndim))
 

@@ -101,12 +101,44 @@ def _logaddexp(a: Any, b: Any) -> Any:
 UFUNCS.update(
     {
         getattr(np, name): _row(name)
-        for name in (
-            "add subtract multiply divide negative exp expm1 exp2 log log1p log2 sqrt "
-            "square reciprocal sign sin cos tan arcsin arccos arctan sinh cosh tanh "
-            "maximum minimum equal not_equal less less_equal greater greater_equal "
-            "logical_and logical_or logical_xor logical_not"
-        ).split()
+        for name in [
+            "add",
+            "subtract",
+            "multiply",
+            "divide",
+            "negative",
+            "exp",
+            "expm1",
+            "exp2",
+            "log",
+            "log1p",
+            "log2",
+            "sqrt",
+            "square",
+            "reciprocal",
+            "sign",
+            "sin",
+            "cos",
+            "tan",
+            "arcsin",
+            "arccos",
+            "arctan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "maximum",
+            "minimum",
+            "equal",
+            "not_equal",
+            "less",
+            "less_equal",
+            "greater",
+            "greater_equal",
+            "logical_and",
+            "logical_or",
+            "logical_xor",
+            "logical_not",
+        ]
     }
 )
 UFUNCS.update(
@@ -135,7 +167,9 @@ UFUNCS.update(
 )
 REDUCTIONS.update(
     {
-        np.add: lambda x, axis=0, keepdims=False, **_: np.sum(x, axis, keepdims=keepdims),
+        np.add: lambda x, axis=0, keepdims=False, **_: np.sum(
+            x, axis, keepdims=keepdims
+        ),
         np.multiply: lambda x, axis=0, keepdims=False, **_: np.prod(
             x, axis, keepdims=keepdims
         ),

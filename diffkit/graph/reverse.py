@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from diffkit.errors import ShapeError
 from diffkit.graph.graph import Builder, Graph
@@ -25,7 +26,7 @@ class _Cotangent:
     its length, and not its length squared.
     """
 
-    total: Traced | None = None
+    total: Any = None
     keys: list[Key] = field(default_factory=list)
     pieces: list[Traced] = field(default_factory=list)
 
@@ -36,10 +37,10 @@ class _Cotangent:
         else:
             self.total = value if self.total is None else self.total + value
 
-    def value(self, shape: tuple[int, ...]) -> Traced | None:
+    def value(self, shape: tuple[int, ...]) -> Any:
         if not self.pieces:
             return self.total
-        placed = SCATTER(*self.pieces, keys=tuple(self.keys), shape=shape)
+        placed: Any = SCATTER(*self.pieces, keys=tuple(self.keys), shape=shape)
         return placed if self.total is None else self.total + placed
 
 

@@ -195,7 +195,7 @@ def _index(node: Node, inputs: list[np.ndarray], shapes: list[Any]) -> np.ndarra
 
 
 def _scatter(node: Node, inputs: list[np.ndarray], shapes: list[Any]) -> np.ndarray:
-    """n contributions to one element are joined by n−1 additions."""
+    """N contributions to one element are joined by n−1 additions."""
     pieces = [_expand(c, s) + 1 for c, s in zip(inputs, shapes, strict=True)]
     placed = node.op.numpy(*pieces, **node.keywords)
     return _compress(placed - (placed > 0).astype(object))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import optree
 
 from diffkit.errors import DtypeError, NonFiniteError, TraceError
+from diffkit.graph import trees
 from diffkit.graph.graph import Builder, Graph
 from diffkit.graph.traced import Traced, into_numpy_array, lift
 from diffkit.ops.op import Kind
@@ -24,7 +24,7 @@ class Structure:
     `params['w'][0]`.
     """
 
-    tree: Any  # optree.PyTreeSpec
+    tree: Any  # optree's PyTreeSpec
     roots: tuple[str, ...]
     names: tuple[str, ...]
 
@@ -35,7 +35,7 @@ class Tracing:
 
     graph: Graph
     arguments: Structure
-    result: Any  # optree.PyTreeSpec of what the function returned
+    result: Any  # optree's PyTreeSpec of what the function returned
 
 
 def flatten_arguments(
@@ -51,12 +51,9 @@ def flatten_arguments(
     leaves: list[Any] = []
     labels: list[str] = []
     for name, arg in zip(names, args, strict=True):
-        accessors, found, _ = optree.tree_flatten_with_accessor(arg)
-        leaves += found
-        labels += [accessor.codify(name) for accessor in accessors]
-    return leaves, Structure(
-        optree.tree_structure(tuple(args)), tuple(names), tuple(labels)
-    )
+        leaves += trees.leaves(arg)
+        labels += [accessor.codify(name) for accessor in trees.accessors(arg)]
+    return leaves, Structure(trees.structure(tuple(args)), tuple(names), tuple(labels))
 
 
 def _parameter_names(f: Callable[..., Any], count: int) -> list[str]:
@@ -64,7 +61,11 @@ def _parameter_names(f: Callable[..., Any], count: int) -> list[str]:
         declared = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):
         declared = []
-    names = [p.name for p in declared if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = [
+        p.name
+        for p in declared
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
     variadic = next((p.name for p in declared if p.kind is p.VAR_POSITIONAL), "args")
     extra = [f"{variadic}[{i}]" for i in range(max(count - len(names), 0))]
     return (names + extra)[:count]
@@ -138,8 +139,8 @@ def trace_arguments(f: Callable[..., Any], args: Sequence[Any]) -> Tracing:
         array = as_array(leaf, name)
         kind: Kind = "boolean" if array.dtype == bool else "real"
         traced.append(Traced(builder, builder.input(array.shape, kind, name)))
-    result = _call(f, optree.tree_unflatten(structure.tree, traced))
-    values, tree = optree.tree_flatten(result)
+    result = _call(f, trees.unflatten(structure.tree, traced))
+    values, tree = trees.flatten(result)
     if not values:
         raise TraceError(
             f"{getattr(f, '__name__', 'the function')} returned nothing to trace "

@@ -102,7 +102,9 @@ class Traced:
             name = ufunc.__name__ + ("" if method == "__call__" else f".{method}")
             raise _unsupported(name, [u.__name__ for u in UFUNCS])
         options.pop("dtype", None)
-        unknown = {k for k, v in options.items() if v is not None and v is not np.newaxis}
+        unknown = {
+            k for k, v in options.items() if v is not None and v is not np.newaxis
+        }
         if method == "__call__" and unknown:
             raise UnsupportedFunctionError(
                 f"np.{ufunc.__name__} was given {', '.join(sorted(unknown))}, which "
@@ -128,7 +130,8 @@ class Traced:
                 raise
             raise UnsupportedFunctionError(
                 f"{_full_name(function)} was called with options that cannot be traced "
-                f"({problem}). Leave them out, or write the same with simpler functions."
+                f"({problem}). Leave them out, or write the same with simpler "
+                "functions."
             ) from problem
 
     # ---- what a traced value cannot do ------------------------------------------
@@ -206,7 +209,7 @@ class Traced:
     # ---- methods NumPy arrays have ----------------------------------------------
 
     @property
-    def T(self) -> Traced:  # noqa: N802 - NumPy's name
+    def T(self) -> Traced:
         """The axes in reverse order."""
         return np.transpose(self)  # type: ignore[return-value]
 
@@ -228,7 +231,7 @@ class Traced:
         Raises DtypeError for a cast of reals to integers or booleans.
         """
         target = np.dtype(dtype)
-        if self.node.kind == "boolean" and target != bool:
+        if self.node.kind == "boolean" and target.kind != "b":
             return TABLE["where"](self, 1.0, 0.0)
         if target.kind == "f" or target == self.dtype:
             return self
@@ -278,10 +281,28 @@ _COMPARISONS: dict[str, np.ufunc] = {
 # Methods that are a NumPy function of the array and the same arguments.
 _METHODS: dict[str, Callable[..., Any]] = {
     name: getattr(np, name)
-    for name in (
-        "sum mean prod max min var std cumsum ravel squeeze swapaxes dot clip trace "
-        "diagonal repeat take any all copy"
-    ).split()
+    for name in [
+        "sum",
+        "mean",
+        "prod",
+        "max",
+        "min",
+        "var",
+        "std",
+        "cumsum",
+        "ravel",
+        "squeeze",
+        "swapaxes",
+        "dot",
+        "clip",
+        "trace",
+        "diagonal",
+        "repeat",
+        "take",
+        "any",
+        "all",
+        "copy",
+    ]
 }
 for _name, _ufunc in _OPERATORS.items():
     _forward, _reflected = _binary(_ufunc)
@@ -290,9 +311,7 @@ for _name, _ufunc in _OPERATORS.items():
 for _name, _ufunc in _COMPARISONS.items():
     setattr(Traced, f"__{_name}__", _binary(_ufunc)[0])
 for _name, _function in _METHODS.items():
-    setattr(
-        Traced, _name, lambda self, *a, _f=_function, **k: _f(self, *a, **k)
-    )
+    setattr(Traced, _name, lambda self, *a, _f=_function, **k: _f(self, *a, **k))
 Traced.flatten = Traced.ravel  # type: ignore[attr-defined]
 
 
@@ -314,8 +333,8 @@ def lift(builder: Builder, value: Any) -> Traced:
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise DtypeError(
-            f"A value of type {type(value).__name__} (dtype {array.dtype}) met a traced "
-            "array. Only real numbers and booleans can take part in a program."
+            f"A value of type {type(value).__name__} (dtype {array.dtype}) met a "
+            "traced array. Only real numbers and booleans can take part in a program."
         )
     return Traced(builder, builder.constant(array))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import flint
@@ -23,6 +24,8 @@ INPUT, CONSTANT = TABLE["input"], TABLE["constant"]
 FIRST_BITS = 256
 MOST_BITS = 1 << 16
 RELATIVE = 1e-30
+# Far below the smallest float64: a ball this narrow around zero is zero to any of them.
+NOTHING = arb(2) ** -1100
 
 _IRRATIONAL: dict[str, Callable[[], arb]] = {
     "log(2)": arb.const_log2,
@@ -56,7 +59,8 @@ def certify(
     """Evaluate a program to a proved relative accuracy.
 
     Starts at 256 bits and doubles them until every element of every output is enclosed
-    to `relative`, or is exactly zero, or has a radius below `relative` itself.
+    to `relative`; where the true value is zero no relative radius can be had, and the
+    ball must lie within 2⁻¹¹⁰⁰ of it.
 
     Raises BackendError when 65,536 bits are not enough, or when a comparison cannot be
     decided because a value sits on a kink without being exactly on it.
@@ -107,7 +111,7 @@ def _narrow(balls: np.ndarray, relative: float) -> bool:
         radius = ball.rad()
         if not ball.is_finite():
             return False
-        if radius > relative and not radius <= relative * abs(ball):
+        if not (radius <= relative * abs(ball) or radius <= NOTHING):
             return False
     return True
 
@@ -193,9 +197,8 @@ def _sign(x: arb) -> arb:
 
 
 def _power(x: arb, b: arb) -> arb:
-    if b.is_exact() and b.is_integer():
-        return x ** int(b.unique_fmpz())
-    return x**b
+    whole = b.unique_fmpz() if b.is_exact() else None
+    return x**b if whole is None else x ** int(whole)
 
 
 SCALAR: dict[str, Callable[..., Any]] = {
@@ -229,9 +232,23 @@ SCALAR: dict[str, Callable[..., Any]] = {
     "logical_not": _as_ball(lambda x: not _truth(x)),
     **{
         name: getattr(arb, name)
-        for name in (
-            "exp expm1 log log1p sqrt sin cos tan asin acos atan sinh cosh tanh erf"
-        ).split()
+        for name in [
+            "exp",
+            "expm1",
+            "log",
+            "log1p",
+            "sqrt",
+            "sin",
+            "cos",
+            "tan",
+            "asin",
+            "acos",
+            "atan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "erf",
+        ]
     },
 }
 
@@ -266,11 +283,11 @@ def _along(
         x = operands[0]
         kept = tuple(i for i in range(x.ndim) if i not in axes)
         outer = tuple(x.shape[i] for i in kept)
-        rows = np.transpose(x, kept + axes).reshape((*outer, -1) if x.size else outer)
+        length = prod(x.shape[i] for i in axes)
+        rows = np.transpose(x, kept + axes).reshape((*outer, length))
         out = np.empty(outer, dtype=object)
-        nothing = np.empty(0, dtype=object)
         for place in np.ndindex(outer):
-            out[place] = function(rows[place] if x.size else nothing)
+            out[place] = function(rows[place])
         if keepdims:
             out = out.reshape([1 if i in axes else n for i, n in enumerate(x.shape)])
         return out

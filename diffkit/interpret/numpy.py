@@ -49,9 +49,7 @@ def evaluate(
                 continue
             operands: list[Any] = [values[i] for i in node.inputs]
             if node.op.kind == "real" and not node.op.keeps_boolean:
-                operands = [
-                    v.astype(dtype) if v.dtype == bool else v for v in operands
-                ]
+                operands = [v.astype(dtype) if v.dtype == bool else v for v in operands]
             result = node.op.numpy(*operands, **node.keywords)
             values[here] = np.asarray(result)
             for i in node.inputs:

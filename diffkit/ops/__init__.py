@@ -14,4 +14,13 @@ TABLE: dict[str, Op] = {
     for row in family.ROWS
 }
 
-__all__ = ["TABLE", "Constant", "Interval", "Irrational", "Op", "Span", "is_basic", "numpy_key"]
+__all__ = [
+    "TABLE",
+    "Constant",
+    "Interval",
+    "Irrational",
+    "Op",
+    "Span",
+    "is_basic",
+    "numpy_key",
+]

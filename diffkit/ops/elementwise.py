@@ -7,7 +7,8 @@ written with operators and other rows, never with NumPy, so that they run on any
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log, pi, prod, sqrt as scalar_sqrt
+from math import log, pi, prod
+from math import sqrt as scalar_sqrt
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,11 @@ divide = _row(
 )
 negative = _row("negative", np.negative, lambda g, y, x: -g)
 reciprocal = _row(
-    "reciprocal", lambda x: 1 / x, lambda g, y, x: -(g * square(y)), domain=NONZERO, flops=4
+    "reciprocal",
+    lambda x: 1 / x,
+    lambda g, y, x: -(g * square(y)),
+    domain=NONZERO,
+    flops=4,
 )
 square = _row("square", np.square, lambda g, y, x: g * (2.0 * x))
 sqrt = _row("sqrt", np.sqrt, lambda g, y, x: g * (0.5 / y), domain=POSITIVE, flops=6)
@@ -126,7 +131,11 @@ expm1 = _row("expm1", np.expm1, lambda g, y, x: g * exp(x), flops=20)
 exp2 = _row("exp2", np.exp2, lambda g, y, x: g * (y * LN2), flops=16)
 log_ = _row("log", np.log, lambda g, y, x: g / x, domain=POSITIVE, flops=18)
 log1p = _row(
-    "log1p", np.log1p, lambda g, y, x: g / (1.0 + x), domain=Interval(-0.8, 4.0), flops=20
+    "log1p",
+    np.log1p,
+    lambda g, y, x: g / (1.0 + x),
+    domain=Interval(-0.8, 4.0),
+    flops=20,
 )
 log2 = _row("log2", np.log2, lambda g, y, x: g / (LN2 * x), domain=POSITIVE, flops=18)
 
@@ -135,7 +144,11 @@ log2 = _row("log2", np.log2, lambda g, y, x: g / (LN2 * x), domain=POSITIVE, flo
 sin = _row("sin", np.sin, lambda g, y, x: g * cos(x), flops=20)
 cos = _row("cos", np.cos, lambda g, y, x: -(g * sin(x)), flops=20)
 tan = _row(
-    "tan", np.tan, lambda g, y, x: g * (1.0 + y * y), domain=Interval(-1.3, 1.3), flops=30
+    "tan",
+    np.tan,
+    lambda g, y, x: g * (1.0 + y * y),
+    domain=Interval(-1.3, 1.3),
+    flops=30,
 )
 arcsin = _row(
     "arcsin",

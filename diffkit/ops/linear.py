@@ -18,7 +18,7 @@ def _infer(a: Shape, b: Shape) -> Shape:
 
 
 def _operations(shape: Shape, a: Shape, b: Shape) -> int:
-    """k multiplications and k−1 additions for each element of the product."""
+    """K multiplications and k−1 additions for each element of the product."""
     return prod(shape) * max(2 * a[-1] - 1, 0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Irrational(float):
 
     formula: str
 
-    def __new__(cls, value: float, formula: str) -> Irrational:
+    def __new__(cls, value: float, formula: str) -> Self:
         number = super().__new__(cls, value)
         number.formula = formula
         return number

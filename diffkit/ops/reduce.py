@@ -72,9 +72,7 @@ def _logsumexp(x: np.ndarray, *, axes: Axes, keepdims: bool) -> np.ndarray:
     return total if keepdims else np.squeeze(total, axis=axes)
 
 
-def _exclusive_products(
-    y: Any, x: Any, *, axes: Axes, keepdims: bool = False
-) -> Any:
+def _exclusive_products(y: Any, x: Any, *, axes: Axes, keepdims: bool = False) -> Any:
     """∂(∏x)/∂xᵢ, the product of all the others, right at zeros and to any order.
 
     Pairs are multiplied up a binary tree, then the products of "everything outside
@@ -150,7 +148,7 @@ def _numpy(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _mean(x: np.ndarray, *, axes: Axes, keepdims: bool) -> np.ndarray:
     count = size_of(x.shape[i] for i in axes)
-    return np.sum(x, axis=axes, keepdims=keepdims) / np.asarray(count, x.real.dtype)
+    return np.sum(x, axis=axes, keepdims=keepdims) / np.asarray(count, np.real(x).dtype)
 
 
 broadcast = shape_row(

@@ -114,6 +114,7 @@ def _no_operations(_: Shape, /, *__: Shape, **___: Any) -> int:
 
 
 def shape_row(name: str, arity: int | None, infer: Any, numpy: Any, rule: Rule) -> Op:
+    """A row that moves elements: no operations, linear in all inputs at once."""
     return Op(
         name=name,
         family="shape",

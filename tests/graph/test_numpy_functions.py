@@ -131,8 +131,14 @@ CALLS = {
     "like": (lambda x: x * np.ones_like(x) + np.zeros_like(x), [M]),
     "full_like": (lambda x: x + np.full_like(x, 2.0), [M]),
     "copy": (lambda x: np.copy(x) + x.copy() + np.real(x), [M]),
-    "any_all": (lambda x: np.where(np.any(x > 2, 1) | np.all(x > 0, 1), x[:, 0], 0), [M]),
-    "shape_size": (lambda x: x * np.shape(x)[0] * np.size(x) * np.ndim(x) * len(x), [M]),
+    "any_all": (
+        lambda x: np.where(np.any(x > 2, 1) | np.all(x > 0, 1), x[:, 0], 0),
+        [M],
+    ),
+    "shape_size": (
+        lambda x: x * np.shape(x)[0] * np.size(x) * np.ndim(x) * len(x),
+        [M],
+    ),
     "index_int": (lambda x: x[1], [M]),
     "index_negative": (lambda x: x[-1, -2], [M]),
     "index_slices": (lambda x: x[::-2, 1:-1], [M]),
@@ -148,12 +154,18 @@ CALLS = {
     "iterate": (lambda x: sum(row * i for i, row in enumerate(x)), [M]),
     "unpack": (lambda x: x[0] * x[1] - x[2], [M]),
     "operators": (lambda a, b: 2 - a / b + a**b - (-a) * 3.0 + abs(b) + (+a), [M, M]),
-    "reflected": (lambda a: (1 / (2.0**a)).T + np.ones(4) @ a.T - (np.ones(4) / a).T, [M]),
+    "reflected": (
+        lambda a: (1 / (2.0**a)).T + np.ones(4) @ a.T - (np.ones(4) / a).T,
+        [M],
+    ),
     "powers": (lambda x: x**2 + x**3 + x**0.5 + x**-1 + x**1 + x**2.5, [M]),
     "hypot": (lambda a, b: np.hypot(a, b), [M, M + 1]),
     "logaddexp": (lambda a, b: np.logaddexp(a, b), [M, M - 1]),
     "degrees": (lambda x: np.deg2rad(x) + np.rad2deg(x), [M]),
-    "isnan": (lambda x: np.where(np.isnan(x) | np.isinf(x) | ~np.isfinite(x), 0, x), [M]),
+    "isnan": (
+        lambda x: np.where(np.isnan(x) | np.isinf(x) | ~np.isfinite(x), 0, x),
+        [M],
+    ),
     "booleans": (lambda x: ((x > 0.5) & (x < 0.8)) * x + ((x > 0.3) ^ (x > 0.4)), [M]),
     "boolean_arithmetic": (lambda x: ((x > 0.5) + (x > 0.8)) * x, [M]),
     "astype": (lambda x: (x > 0.5).astype(float) * x.astype(np.float64), [M]),
@@ -202,7 +214,9 @@ def test_every_supported_function_is_in_this_list(monkeypatch):
         return lambda *a, **k: used.add(function) or rule(*a, **k)
 
     tables = (UFUNCS, FUNCTIONS, REDUCTIONS)
-    known = {(i, f): rule for i, table in enumerate(tables) for f, rule in table.items()}
+    known = {
+        (i, f): rule for i, table in enumerate(tables) for f, rule in table.items()
+    }
     for (i, function), rule in known.items():
         monkeypatch.setitem(tables[i], function, recording((i, function), rule))
     for f, args in CALLS.values():

@@ -56,7 +56,7 @@ def test_listing_names_every_node():
     "f",
     [
         lambda x: x if x[0, 0] > 0 else -x,
-        lambda x: x if x.sum() else x,
+        lambda x: x if x.sum() else -x,
         lambda x: x * float(x[0, 0]),
         lambda x: x * int(x[0, 0]),
         lambda x: sum(range(x[0, 0])),

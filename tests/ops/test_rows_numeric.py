@@ -118,9 +118,7 @@ def elementwise_cases():
 def sample(op: Op, shapes, rng):
     """Inputs from the row's domain, away from ties."""
     domains = op.domain or (SMOOTH_INTERVAL,) * len(shapes)
-    return [
-        np.asarray(d.sample(rng, s)) for d, s in zip(domains, shapes, strict=True)
-    ]
+    return [np.asarray(d.sample(rng, s)) for d, s in zip(domains, shapes, strict=True)]
 
 
 def check_row(op: Op, shapes, words, rng):
@@ -139,9 +137,7 @@ def check_row(op: Op, shapes, words, rng):
     tangents = [rng.normal(size=x.shape) for x in inputs]
     _, slope = evaluate(forward(graph, wrt), [*leaves, *tangents])
     # The dot-product identity: w·(J t) = (Jᵀ w)·t.
-    by_reverse = sum(
-        np.sum(g * t) for g, t in zip(gradients, tangents, strict=True)
-    )
+    by_reverse = sum(np.sum(g * t) for g, t in zip(gradients, tangents, strict=True))
     np.testing.assert_allclose(slope, by_reverse, rtol=1e-10, atol=1e-10)
 
 
@@ -198,9 +194,9 @@ def test_kinks_take_the_value_the_row_states():
         op = TABLE[name]
         graph = program(op, [()] * (1 + len(rest)), {})
         leaves = [np.array(v) for v in (x, *rest, 1.0)]
-        return [float(g) for g in evaluate(reverse(graph, range(1 + len(rest))), leaves)][
-            1:
-        ]
+        return [
+            float(g) for g in evaluate(reverse(graph, range(1 + len(rest))), leaves)
+        ][1:]
 
     assert slope("relu", 0.0) == [0.0]
     assert slope("abs", 0.0) == [0.0]
