@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 COLUMNS = ("epoch", "step", "split", "rows", "loss", "seconds")
@@ -41,14 +42,13 @@ class History:
     def losses(self, split: str = "train") -> pd.Series:
         """The losses of one split, by epoch ("batch": by step)."""
         rows = self.frame[self.frame["split"] == split]
-        index = "step" if split == "batch" else "epoch"
-        return rows.set_index(index)["loss"]
+        index = np.asarray(rows["step" if split == "batch" else "epoch"])
+        return pd.Series(np.asarray(rows["loss"]), index=index, name="loss")
 
     def __str__(self) -> str:
-        last = self.frame.groupby("split", sort=False)["loss"].last()
+        last = self.frame.groupby("split", sort=False, observed=True)["loss"].last()
         losses = ", ".join(f"{name} {loss:.6g}" for name, loss in last.items())
-        steps = int(self.frame["step"].max()) if len(self.frame) else 0
-        return f"History({steps} steps, last losses: {losses})"
+        return f"History({self.frame['step'].max()} steps, last losses: {losses})"
 
 
 def tidy(records: list[Record]) -> pd.DataFrame:

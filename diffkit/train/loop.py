@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
 from time import perf_counter
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import optree
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from diffkit.backends import Backend, get_backend
 from diffkit.errors import DivergenceError, ShapeError, UserInputError
@@ -32,33 +23,9 @@ from diffkit.train.inputs import (
     check_validation,
     positive_integer,
 )
+from diffkit.train.parts import InitUpdate, Network, check_parts
+from diffkit.train.progress import progress_bar
 from diffkit.transform import prepare
-
-
-class Network(Protocol):
-    """Anything that draws parameters and applies itself to inputs."""
-
-    def init(self, rng: np.random.Generator) -> Any:
-        """Fresh parameters."""
-        ...
-
-    def apply(self, params: Any, x: Any) -> Any:
-        """The predictions for a batch of inputs."""
-        ...
-
-
-class InitUpdate(Protocol):
-    """Anything with the two functions of an optimizer."""
-
-    @property
-    def init(self) -> Callable[[Any], Any]:
-        """The first state for these parameters."""
-        ...
-
-    @property
-    def update(self) -> Callable[..., tuple[Any, Any]]:
-        """(grads, state, params) -> (updates, state)."""
-        ...
 
 
 def fit(
@@ -82,8 +49,8 @@ def fit(
 
     `data` is (x, y), samples along the first axis: x floating point, y floating point,
     booleans, or integer class labels. `batch_size=None` is full-batch descent;
-    otherwise rows are shuffled anew in each epoch, and the last partial batch is a
-    batch of its own size, or left out with `drop_last`. `validation` is a pair (x, y) or a
+    otherwise rows are shuffled anew in each epoch, and the last partial batch is one
+    of its own size, or left out with `drop_last`. `validation` is a pair (x, y) or a
     fraction of the rows, drawn once. `params` go on from given parameters; fresh ones
     are drawn by `net.init`. Everything runs in the precision of the parameters.
 
@@ -105,7 +72,7 @@ def fit(
         raise UserInputError(
             f"on_divergence must be 'raise' or 'stop' and is {on_divergence!r}."
         )
-    _check_parts(net, loss, optimizer)
+    check_parts(net, loss, optimizer)
     started = perf_counter()
     chosen = get_backend(backend)
     loaded = perf_counter()
@@ -133,7 +100,7 @@ def fit(
     diverged_at = None
     # Overflow is reported as divergence, with its step; not as a warning before it.
     quiet = np.errstate(all="ignore")
-    with quiet, _bar(progress, epochs, len(batches)) as advance:
+    with quiet, progress_bar(progress, epochs, len(batches)) as advance:
         try:
             run.validate(0, held_out)
             for epoch in range(1, epochs + 1):
@@ -236,7 +203,9 @@ class _Run:
         )
 
 
-_ADVICE = "Use a smaller rate, check the scale of the inputs, or use a loss that takes logits."
+_ADVICE = (
+    "Use a smaller rate, check the scale of the inputs, or a loss that takes logits."
+)
 
 
 def _added(p: Any, u: Any) -> Any:
@@ -248,24 +217,6 @@ def _named(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
     accessors, leaves, _ = optree.tree_flatten_with_accessor(tree)
     for accessor, leaf in zip(accessors, leaves, strict=True):
         yield accessor.codify("params"), np.asarray(leaf)
-
-
-def _check_parts(net: Any, loss: Any, optimizer: Any) -> None:
-    if not (hasattr(net, "init") and hasattr(net, "apply")):
-        raise UserInputError(
-            f"net is {net!r}, which has no init and apply. Give a network such as "
-            "nn.Sequential(nn.Linear(4, 3))."
-        )
-    if not callable(loss):
-        raise UserInputError(
-            f"loss is {loss!r}; it must be a function (prediction, target) -> scalar, "
-            "such as losses.mse, or losses.get(name) for one by name."
-        )
-    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
-        raise UserInputError(
-            f"optimizer is {optimizer!r}, which has no init and update. Give a value "
-            "such as optim.adam(1e-3)."
-        )
 
 
 def _try_out(objective: Callable[..., Any], params: Any, data: Pair, size: int) -> None:
@@ -300,22 +251,3 @@ def _prepare(
         )
         for size in dict.fromkeys(batches.sizes)
     }
-
-
-@contextmanager
-def _bar(wanted: bool, epochs: int, steps: int) -> Iterator[Callable[[float], None]]:
-    """A progress bar on a terminal; nothing, at no cost, anywhere else."""
-    console = Console(stderr=True)
-    if not (wanted and console.is_terminal):
-        yield lambda _: None
-        return
-    columns = (
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps, loss {task.fields[loss]:.4g}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as drawn:
-        task = drawn.add_task("", total=epochs * steps, loss=float("nan"))
-        yield lambda loss: drawn.update(task, advance=1, loss=loss)

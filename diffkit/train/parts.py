@@ -1,0 +1,55 @@
+"""What the trainer asks of a network and of an optimizer: interfaces, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from diffkit.errors import UserInputError
+
+
+class Network(Protocol):
+    """Anything that draws parameters and applies itself to inputs."""
+
+    def init(self, rng: np.random.Generator) -> Any:
+        """Fresh parameters."""
+        ...
+
+    def apply(self, params: Any, x: Any) -> Any:
+        """The predictions for a batch of inputs."""
+        ...
+
+
+class InitUpdate(Protocol):
+    """Anything with the two functions of an optimizer."""
+
+    @property
+    def init(self) -> Callable[[Any], Any]:
+        """The first state for these parameters."""
+        ...
+
+    @property
+    def update(self) -> Callable[..., tuple[Any, Any]]:
+        """(grads, state, params) -> (updates, state)."""
+        ...
+
+
+def check_parts(net: Any, loss: Any, optimizer: Any) -> None:
+    """Raise UserInputError for a part that is not what its interface asks."""
+    if not (hasattr(net, "init") and hasattr(net, "apply")):
+        raise UserInputError(
+            f"net is {net!r}, which has no init and apply. Give a network such as "
+            "nn.Sequential(nn.Linear(4, 3))."
+        )
+    if not callable(loss):
+        raise UserInputError(
+            f"loss is {loss!r}; it must be a function (prediction, target) -> scalar, "
+            "such as losses.mse, or losses.get(name) for one by name."
+        )
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise UserInputError(
+            f"optimizer is {optimizer!r}, which has no init and update. Give a value "
+            "such as optim.adam(1e-3)."
+        )
