@@ -9,7 +9,8 @@ import pytest
 import sympy
 
 from diffkit.graph import trace
-from diffkit.interpret import numpy as by_numpy, sympy_functions
+from diffkit.interpret import numpy as by_numpy
+from diffkit.interpret import sympy_functions
 from diffkit.interpret.sympy import evaluate, exact_number, symbols
 from diffkit.interpret.sympy_functions import MEANINGS, STOCK, BatchSum, define
 from diffkit.ops import TABLE
