@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from diffkit.engine.instructions import Assembly
-from diffkit.engine.kernels.product import CROSSOVER, LINE_BYTES
+from diffkit.engine.kernels.product import CROSSOVER, VECTOR_BYTES
 from diffkit.engine.views import View, broadcast, merged
 from diffkit.graph import Node
 
@@ -46,7 +46,7 @@ def lower_matmul(assembly: Assembly, node: Node, operands: list[View]) -> View:
 def _small(assembly: Assembly, out: View, a: View, b: View) -> None:
     rows, depth = a.shape[1:]
     columns = b.shape[2]
-    lanes = LINE_BYTES // assembly.dtype.itemsize
+    lanes = VECTOR_BYTES // assembly.dtype.itemsize
     if columns == 1 and a.strides[1] == 1 and rows >= lanes:
         # A turned matrix times a vector is the vector's row times the matrix.
         a, b = _turned(b), _turned(a)

@@ -20,7 +20,7 @@ LINE_BYTES = 64
 class _Workspace:
     """One arena and everything prepared on it, so that a call allocates nothing."""
 
-    __slots__ = ("address", "arena", "block", "control", "leaves")
+    __slots__ = ("address", "arena", "block", "control", "leaves", "outputs")
 
     def __init__(self, program: Program) -> None:
         plan, dtype = program.plan, program.dtype
@@ -33,6 +33,10 @@ class _Workspace:
         self.leaves = [
             self.arena[slot.start : slot.start + slot.elements].reshape(slot.shape)
             for slot in program.inputs
+        ]
+        self.outputs = [
+            self.arena[slot.start : slot.start + slot.elements].reshape(slot.shape)
+            for slot in program.outputs
         ]
         self.block = self.arena[plan.output_start :]
         self.control = np.zeros(loop.CONTROL_WIDTH, np.int64)
@@ -57,7 +61,8 @@ class Machine:
         self.seconds = seconds
         self._run = native(program.dtype)
         self._free: list[_Workspace] = []
-        self._shapes = tuple(slot.shape for slot in program.inputs)
+        self._shapes = [slot.shape for slot in program.inputs]
+        self._booleans = [p for p, s in enumerate(program.outputs) if s.boolean]
         self._names = graph.input_names
         start = program.plan.output_start
         bounds = [(s.start - start, s.start - start + s.elements) for s in program.outputs]
@@ -84,7 +89,16 @@ class Machine:
 
         Raises ShapeError when a leaf has another shape than was traced.
         """
-        return self.split(self.run_flat(leaves))
+        workspace = self._borrow()
+        try:
+            self._fill(workspace, leaves)
+            self._run(workspace.address)
+            outputs = [view.copy() for view in workspace.outputs]
+        finally:
+            self._free.append(workspace)
+        for position in self._booleans:
+            outputs[position] = outputs[position] != 0
+        return outputs
 
     def run_flat(self, leaves: Sequence[Any]) -> np.ndarray:
         """All outputs in one fresh flat array, one after the other (see `split`)."""
@@ -151,18 +165,21 @@ class Machine:
             return _Workspace(self.program)
 
     def _fill(self, workspace: _Workspace, leaves: Sequence[Any]) -> None:
-        views = workspace.leaves
-        if len(leaves) != len(views):
-            raise ShapeError(
-                f"The program takes {len(views)} inputs and was given {len(leaves)}. "
-                "Pass one for each argument it was traced with."
-            )
-        for view, leaf, shape in zip(views, leaves, self._shapes, strict=True):
-            if getattr(leaf, "shape", None) != shape and np.shape(leaf) != shape:
-                raise self._wrong_shape(leaves)
+        try:
+            matching = [leaf.shape for leaf in leaves] == self._shapes
+        except AttributeError:  # Python numbers have a shape only after `np.shape`.
+            matching = [np.shape(leaf) for leaf in leaves] == self._shapes
+        if not matching:
+            raise self._wrong_shape(leaves)
+        for view, leaf in zip(workspace.leaves, leaves):  # noqa: B905 (checked above)
             view[...] = leaf
 
     def _wrong_shape(self, leaves: Sequence[Any]) -> ShapeError:
+        if len(leaves) != len(self._shapes):
+            return ShapeError(
+                f"The program takes {len(self._shapes)} inputs and was given "
+                f"{len(leaves)}. Pass one for each argument it was traced with."
+            )
         position = next(
             p
             for p, shape in enumerate(self._shapes)

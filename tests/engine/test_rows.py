@@ -95,6 +95,8 @@ def test_elementwise_special_values(name, dtype):
     if got.dtype == bool:
         np.testing.assert_array_equal(got, expected)
         return
+    if name == "softplus":
+        expected[leaves[0] == -np.inf] = 0.0  # its limit
     # Subnormal results have few bits; everything else is within a few ulp.
     tiny = float(np.finfo(dtype).smallest_subnormal)
     np.testing.assert_allclose(got, expected, rtol=TOLERANCE[dtype], atol=2 * tiny)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import njit, types
 from numba.extending import intrinsic
 from numba.np.linalg import ensure_blas
@@ -37,11 +38,26 @@ from diffkit.engine.kernels.memory import (
 )
 
 # Products of at most this many multiplications run in our own tiles. Measured with
-# OpenBLAS 0.3 on AVX-512 (one thread): below it a BLAS call costs more than it saves.
-CROSSOVER: Final = 32 * 32 * 32
-# Rows of a tile; columns come in vectors of one cache line.
-TILE_ROWS: Final = 4
-LINE_BYTES: Final = 64
+# SciPy's OpenBLAS 0.3 on AVX-512, one thread, float64: tiles 118 GFLOP/s from 32³ to
+# 128³ and 98 at 256³, BLAS 39 to 52; at 128×784×512, out of the second-level cache,
+# 46 against 42 and falling.
+CROSSOVER: Final = 256 * 256 * 256
+
+
+def _registers() -> tuple[int, int]:
+    """Bytes of the widest vector register, and rows of a tile that the file can hold."""
+    try:
+        features = get_host_cpu_features()
+    except RuntimeError:  # LLVM cannot tell on this system: what every CPU has.
+        return 16, 4
+    if features.get("avx512f"):
+        return 64, 8
+    if features.get("avx"):
+        return 32, 4
+    return 16, 8 if features.get("neon") else 4
+
+
+VECTOR_BYTES, TALL_ROWS = _registers()
 
 
 def _fmuladd(builder, x, y, z):
@@ -68,10 +84,10 @@ def _splat(builder, scalar, lanes):
     return builder.shuffle_vector(first, first, mask)
 
 
-def _tile(rows, vectors):
+def _tile(rows, vectors, vector_bytes):
     """An intrinsic: out tile = a rows × b columns, accumulated in registers.
 
-    `rows` by `vectors` lines of columns; all of them exist. Written as LLVM vectors
+    `rows` by `vectors` registers of columns; all of them exist. Written as LLVM vectors
     because the loop vectoriser cannot keep a two-dimensional tile in registers.
     """
 
@@ -80,7 +96,7 @@ def _tile(rows, vectors):
         def codegen(context, builder, signature, arguments):
             out, out_row, a, a_row, a_column, b, b_row, depth = arguments
             element = context.get_value_type(signature.args[0].dtype)
-            lanes = LINE_BYTES // _bytes(element)
+            lanes = max(vector_bytes // _bytes(element), 1)
             vector = ir.VectorType(element, lanes)
             whole = ir.IntType(64)
             before = builder.block
@@ -134,19 +150,13 @@ def _tile(rows, vectors):
     return run
 
 
-_tile_4x2 = _tile(4, 2)
-_tile_4x1 = _tile(4, 1)
-_tile_1x2 = _tile(1, 2)
-_tile_1x1 = _tile(1, 1)
-
-
 @intrinsic
 def lanes_of(typingctx, pointer):
-    """Elements of the arena's dtype in one line (the width of a tile's column)."""
+    """Elements of the arena's dtype in one register."""
 
     def codegen(context, builder, signature, arguments):
         element = context.get_value_type(signature.args[0].dtype)
-        return ir.Constant(ir.IntType(64), LINE_BYTES // _bytes(element))
+        return ir.Constant(ir.IntType(64), VECTOR_BYTES // _bytes(element))
 
     return types.int64(pointer), codegen
 
@@ -202,35 +212,64 @@ def blas_product(
     return types.void(out, a, b, size, size, size, size, size, size, size), codegen
 
 
-@njit(fastmath={"contract"}, error_model="numpy")
-def _columns(out, out_row, a, a_row, a_column, b, b_row, depth, columns, rows):
-    """Tiles of 4 (or 1) rows over all columns; the last tile may overlap its neighbour.
+def _panel(vectors, vector_bytes):
+    """Some columns of a product, all rows: tall tiles, or of 4 rows, or of 1.
 
-    Overlap computes some elements twice and alike, and needs no masks.
+    The last tile may overlap the one before: it computes some rows twice and alike,
+    and needs no masks.
+    """
+    tall = _tile(TALL_ROWS, vectors, vector_bytes)
+    short = _tile(4, vectors, vector_bytes)
+    flat = _tile(1, vectors, vector_bytes)
+
+    @njit(fastmath={"contract"}, error_model="numpy")
+    def run(out, out_row, a, a_row, a_column, b, b_row, rows, depth):
+        height = TALL_ROWS if rows >= TALL_ROWS else (4 if rows >= 4 else 1)
+        for i in range(0, rows, height):
+            first = min(i, rows - height)
+            target = offset_pointer(out, first * out_row)
+            source = offset_pointer(a, first * a_row)
+            if height == TALL_ROWS:
+                tall(target, out_row, source, a_row, a_column, b, b_row, depth)
+            elif height == 4:
+                short(target, out_row, source, a_row, a_column, b, b_row, depth)
+            else:
+                flat(target, out_row, source, a_row, a_column, b, b_row, depth)
+
+    return run
+
+
+_double = _panel(2, VECTOR_BYTES)
+_single = _panel(1, VECTOR_BYTES)
+_half = _panel(1, VECTOR_BYTES // 2)
+_quarter = _panel(1, VECTOR_BYTES // 4)
+_eighth = _panel(1, VECTOR_BYTES // 8)
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
+def _panels(out, columns, a, a_row, a_column, b, b_row, rows, depth):
+    """A product, panel of columns by panel; the last may overlap the one before.
+
+    A panel of b is walked by all rows of a while it is in the first-level cache.
     """
     lanes = lanes_of(out)
-    j = 0
-    while j < columns:
-        if columns - j >= 2 * lanes:
-            first, pair = j, True
-        elif columns - j > lanes:
-            first, pair = columns - 2 * lanes, columns >= 2 * lanes
-            if not pair:
-                first = j
+    width = 2 * lanes
+    while width > columns:
+        width //= 2
+    for j in range(0, columns, width):
+        first = min(j, columns - width)
+        c = offset_pointer(out, first)
+        panel = offset_pointer(b, first)
+        if width == 2 * lanes:
+            _double(c, columns, a, a_row, a_column, panel, b_row, rows, depth)
+        elif width == lanes:
+            _single(c, columns, a, a_row, a_column, panel, b_row, rows, depth)
+        elif 2 * width == lanes:
+            _half(c, columns, a, a_row, a_column, panel, b_row, rows, depth)
+        elif 4 * width == lanes:
+            _quarter(c, columns, a, a_row, a_column, panel, b_row, rows, depth)
         else:
-            first, pair = columns - lanes, False
-        target = offset_pointer(out, first)
-        source = offset_pointer(b, first)
-        if rows == TILE_ROWS:
-            if pair:
-                _tile_4x2(target, out_row, a, a_row, a_column, source, b_row, depth)
-            else:
-                _tile_4x1(target, out_row, a, a_row, a_column, source, b_row, depth)
-        elif pair:
-            _tile_1x2(target, out_row, a, a_row, a_column, source, b_row, depth)
-        else:
-            _tile_1x1(target, out_row, a, a_row, a_column, source, b_row, depth)
-        j = first + (2 * lanes if pair else lanes)
+            _eighth(c, columns, a, a_row, a_column, panel, b_row, rows, depth)
 
 
 @summing_kernel
@@ -261,26 +300,10 @@ def small(arena, row, lists):
         out = offset_pointer(arena, row[OUT] + s * rows * columns)
         a = offset_pointer(arena, row[A] + s * row[A_STACK])
         b = offset_pointer(arena, row[B] + s * row[B_STACK])
-        if b_column != 1 or columns < lanes_of(arena) or depth == 0:
+        if b_column != 1 or columns == 1:
             _narrow(out, columns, a, a_row, a_column, b, b_row, b_column, depth, rows)
         else:
-            i = 0
-            while i < rows:
-                height = TILE_ROWS if rows >= TILE_ROWS else 1
-                first = min(i, rows - height)
-                _columns(
-                    offset_pointer(out, first * columns),
-                    columns,
-                    offset_pointer(a, first * a_row),
-                    a_row,
-                    a_column,
-                    b,
-                    b_row,
-                    depth,
-                    columns,
-                    height,
-                )
-                i = first + height
+            _panels(out, columns, a, a_row, a_column, b, b_row, rows, depth)
 
 
 @kernel

@@ -1,0 +1,141 @@
+"""The native cache: unwritable, damaged, shared and warm, each in a process of its own.
+
+The processes compile a machine of a few kernels, in seconds; one folder is made for
+the whole module, then copied and maltreated.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numba
+import pytest
+
+from diffkit.engine import cache
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import warnings, sys
+warnings.simplefilter("always")
+import numba, numpy as np
+setting = numba.config.CACHE_DIR
+from diffkit.engine import compile_graph, kernels
+from diffkit.engine.cache import state
+few = {"tanh", "sum", "product_small"}
+for name in set(kernels.KERNELS) - few:
+    del kernels.KERNELS[name]
+kernels.OPCODES.clear()
+kernels.OPCODES.update({name: k for k, name in enumerate(kernels.KERNELS)})
+from diffkit.graph import trace
+machine = compile_graph(trace(lambda x: np.sum(np.tanh(x @ x)), np.eye(2)))
+assert abs(float(machine([np.eye(2)])[0]) - 2 * np.tanh(1)) < 1e-15
+assert numba.config.CACHE_DIR == setting
+print(state().bytes > 0, state().writable)
+"""
+
+
+def run(folder):
+    environment = {
+        **os.environ,
+        cache.VARIABLE: str(folder),
+        "PYTHONPATH": str(ROOT),
+    }
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    """A folder that holds the compiled engine."""
+    folder = tmp_path_factory.mktemp("cache")
+    result = run(folder)
+    assert result.returncode == 0, result.stderr
+    assert "compiling the float64 engine" in result.stderr
+    return folder
+
+
+@pytest.fixture
+def copied(warm, tmp_path):
+    return Path(shutil.copytree(warm, tmp_path / "cache"))
+
+
+def test_a_warm_cache_loads_silently(copied):
+    result = run(copied)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert result.stdout.split() == ["True", "True"]
+
+
+def test_a_file_in_the_folders_place_warns_and_still_works(tmp_path):
+    folder = tmp_path / "taken"
+    folder.write_text("not a folder")
+    result = run(folder)
+    assert result.returncode == 0, result.stderr
+    assert "CacheWarning" in result.stderr
+    assert cache.VARIABLE in result.stderr
+    assert "compiling the float64 engine" in result.stderr
+    assert result.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "no checksum", "nonsense"])
+def test_damaged_files_are_removed_before_they_are_loaded(copied, damage, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(copied))
+    folder = cache.cache_folder()
+    (file,) = [f for f in cache._files(folder, "float64") if f.suffix == ".nbc"]
+    content = bytearray(file.read_bytes())
+    if damage == "truncate":
+        file.write_bytes(content[:1000])
+    elif damage == "flip":
+        content[len(content) // 2] ^= 255
+        file.write_bytes(content)
+    elif damage == "no checksum":
+        cache._checksum_file(file).unlink()
+    else:
+        cache._checksum_file(file).write_bytes(b"\\xff\\xfe")
+    assert cache._is_warm(folder, "float64")
+    cache._remove_damaged(folder, "float64")
+    assert not cache._is_warm(folder, "float64")
+
+
+def test_a_damaged_cache_is_compiled_again(copied):
+    for file in copied.rglob("*float64*.nb[ic]"):
+        file.write_bytes(b"damaged")
+    result = run(copied)
+    assert result.returncode == 0, result.stderr
+    assert "compiling the float64 engine" in result.stderr
+    assert "compiled in" in result.stderr
+    again = run(copied)
+    assert again.returncode == 0
+    assert again.stderr == ""
+
+
+def test_two_processes_may_fill_the_folder_at_once(tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(run, [tmp_path, tmp_path]))
+    for result in results:
+        assert result.returncode == 0, result.stderr
+    assert run(tmp_path).returncode == 0
+
+
+def test_state_names_the_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    state = cache.state()
+    assert state.folder.parent == tmp_path
+    assert state.writable
+    assert not state.warm
+    assert state.bytes == 0
+
+
+def test_the_users_setting_is_untouched():
+    assert "diffkit" not in str(numba.config.CACHE_DIR)
