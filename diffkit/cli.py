@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+import diffkit as dk
 from diffkit import cli_compare, cli_run, measure
 from diffkit.cli_doctor import describe
 from diffkit.cli_show import error, note, table
@@ -52,7 +53,7 @@ class _Suggesting(click.Group):
     cls=_Suggesting,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
 )
-@click.version_option(package_name="diffkit")
+@click.version_option(dk.__version__)
 @click.option(
     "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
 )

@@ -108,7 +108,7 @@ def _line(name: str, runtime: str, outcome: measure.Outcome) -> list[str]:
         name,
         runtime,
         f"{cost.value:.6g}",
-        numbers.seconds(cost.prepare_seconds),
+        numbers.seconds(cost.prepare.median_seconds),
         numbers.seconds(cost.gradient.median_seconds),
         numbers.times(cost.ratio.median_seconds),
         numbers.scientific(cost.relative_error),

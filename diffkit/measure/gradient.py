@@ -21,11 +21,16 @@ import optree
 from diffkit.backends import get_backend
 from diffkit.graph import reverse
 from diffkit.measure.reference import reference_gradient
-from diffkit.measure.timers import Timing, interleaved, ratio
+from diffkit.measure.timers import Timing, interleaved, ratio, time_once
 from diffkit.transform import prepare
 
 if sys.platform != "win32":
     import resource
+
+#: Long enough that a clock and a scheduler's tick are small beside a sample.
+SAMPLE_SECONDS = 2e-3
+#: Preparing is timed this often, unless that takes longer than the budget.
+PREPARATIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +45,21 @@ class Problem:
 class GradientCost:
     """What was measured, in SI units and counts.
 
-    ``ratio`` is gradient over forward pass of the same runtime, ``engine_ratio`` over
-    a forward pass of the engine; both from samples taken in turn. ``peak_bytes`` is by
-    how much the process grew at its largest.
+    ``gradient`` and ``primal`` are the compiled program alone; ``call`` is the public
+    call, which also flattens, checks and nests. ``ratio`` is gradient over forward pass
+    of the same runtime, ``engine_ratio`` over a forward pass of the engine; both from
+    samples taken in turn. ``peak_bytes`` is by how much the process grew at its largest
+    while preparing for the first time and at the first call.
     """
 
     value: float
     parameters: int
-    prepare_seconds: float
+    prepare: Timing
     phases: Mapping[str, float]
     first_seconds: float
     gradient: Timing
     primal: Timing
+    call: Timing
     ratio: Timing
     engine_ratio: Timing
     evaluations: int
@@ -93,7 +101,7 @@ def measure_gradient(
     backend: str,
     options: Mapping[str, Any] | None = None,
     *,
-    samples: int = 15,
+    samples: int = 31,
     budget_seconds: float = 2.0,
 ) -> GradientCost:
     """Prepare, run and time one backend on one problem, and check what it gives."""
@@ -102,18 +110,28 @@ def measure_gradient(
     before = _peak_bytes()
     start = perf_counter()
     prepared = prepare(function, *arguments, backend=chosen)
-    prepare_seconds = perf_counter() - start
+    preparing = [perf_counter() - start]
     start = perf_counter()
     value, gradient = prepared(*arguments)
     first_seconds = perf_counter() - start
     peak = max(_peak_bytes() - before, 0)
+    while len(preparing) < PREPARATIONS and sum(preparing) < budget_seconds:
+        preparing.append(
+            time_once(partial(prepare, function, *arguments, backend=chosen))
+        )
     engine = prepare(function, *arguments, backend="autodiff")
-    calls = {
-        "gradient": partial(prepared, *arguments),
-        "primal": partial(prepared.value, *arguments),
-        "engine": partial(engine.value, *arguments),
-    }
-    timings = interleaved(calls, samples=samples, budget_seconds=budget_seconds)
+    leaves = prepared.leaves(arguments)
+    timings = interleaved(
+        {
+            "gradient": partial(prepared.compiled, leaves),
+            "primal": partial(prepared.compiled.value, leaves),
+            "engine": partial(engine.compiled.value, leaves),
+            "call": partial(prepared, *arguments),
+        },
+        samples=samples,
+        sample_seconds=SAMPLE_SECONDS,
+        budget_seconds=budget_seconds,
+    )
     reference = reference_gradient(engine, *arguments)
     error, entry = reference.errors(_leaves(gradient))
     info, details = prepared.info, prepared.info.details
@@ -121,11 +139,12 @@ def measure_gradient(
     return GradientCost(
         value=float(value),
         parameters=prepared.program.parameters,
-        prepare_seconds=prepare_seconds,
+        prepare=Timing(tuple(preparing), 1),
         phases=dict(info.seconds),
         first_seconds=first_seconds,
         gradient=timings["gradient"],
         primal=timings["primal"],
+        call=timings["call"],
         ratio=ratio(timings["gradient"], timings["primal"]),
         engine_ratio=ratio(timings["gradient"], timings["engine"]),
         evaluations=info.evaluations,

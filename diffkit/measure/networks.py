@@ -93,7 +93,7 @@ def measure_network(
     network: Network,
     backend: str,
     options: Mapping[str, Any],
-    samples: int = 15,
+    samples: int = 31,
     budget_seconds: float = 1.0,
 ) -> GradientCost:
     """Measure one backend on one network; made to run in a process of its own."""

@@ -98,6 +98,7 @@ class Line:
     look: Look
     points: Sequence[tuple[float, float]]
     stopped: Sequence[tuple[float, str]] = ()
+    labelled: bool = True
 
 
 def draw(axes: Axes, lines: Sequence[Line], *, title: str, x: str, y: str) -> None:
@@ -107,11 +108,11 @@ def draw(axes: Axes, lines: Sequence[Line], *, title: str, x: str, y: str) -> No
     ticks that show the powers of ten.
     """
     drawn = [line for line in lines if line.points or line.stopped]
+    stops = any(line.stopped for line in drawn)
     ends: list[tuple[float, float, Look]] = []
     values = [log10(v) for line in drawn for _, v in line.points if v > 0]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     span = max(high - low, 0.5)
-    rightmost = max((p for line in drawn for p, _ in line.points), default=1.0)
     for line in drawn:
         look = line.look
         points = [(at, log10(value)) for at, value in line.points if value > 0]
@@ -125,9 +126,10 @@ def draw(axes: Axes, lines: Sequence[Line], *, title: str, x: str, y: str) -> No
                 clip_on=False,
                 zorder=3,
             )
-            ends.append((*points[-1], look))
+            if line.labelled and not line.stopped:
+                ends.append((*points[-1], look))
         if line.stopped:
-            at, _ = line.stopped[0]
+            at, how = line.stopped[0]
             height = points[-1][1] if points else low
             rise = min(height + 0.12 * span, high + 0.15 * span)
             if points:
@@ -149,15 +151,26 @@ def draw(axes: Axes, lines: Sequence[Line], *, title: str, x: str, y: str) -> No
                 clip_on=False,
                 zorder=4,
             )
+            axes.annotate(
+                f"{look.name}:\nstopped, {how.replace('_', ' ')}",
+                xy=(at, rise),
+                xytext=(0, 7),
+                textcoords="offset points",
+                color=look.colour,
+                fontsize=8.5,
+                ha="center",
+                va="bottom",
+                annotation_clip=False,
+            )
     axes.set_xscale("log")
     axes.set_title(title)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.set_ylim(low - 0.08 * span, high + 0.2 * span)
+    axes.set_ylim(low - 0.08 * span, high + (0.34 if stops else 0.12) * span)
     ticks = sorted({at for line in drawn for at, _ in (*line.points, *line.stopped)})
     _ticks(axes, ticks)
     _powers(axes)
-    _labels(axes, ends, rightmost)
+    _labels(axes, ends)
 
 
 def save(figure: Figure, folder: Path, stem: str = "figure") -> None:
@@ -207,39 +220,68 @@ def _powers(axes: Axes) -> None:
     axes.set_ylim(low, high)
 
 
-def _labels(
-    axes: Axes, ends: Sequence[tuple[float, float, Look]], rightmost: float
-) -> None:
-    """Name each line beside its end, moved apart where ends are close."""
-    if not ends:
-        return
+def _labels(axes: Axes, ends: Sequence[tuple[float, float, Look]]) -> None:
+    """Name each line to the right of its end, moved apart where ends are close."""
     low, high = axes.get_ylim()
     gap = 0.062 * (high - low)
-    ordered = sorted(ends, key=lambda end: end[1])
-    places: list[float] = []
-    for _, height, _ in ordered:
-        places.append(max(height, places[-1] + gap) if places else height)
-    excess = places[-1] - high
-    if excess > 0:
-        places[-1] = high
-        for i in range(len(places) - 2, -1, -1):
-            places[i] = min(places[i], places[i + 1] - gap)
-    for (at, height, look), place in zip(ordered, places, strict=True):
-        axes.annotate(
-            look.name,
-            xy=(at, height),
-            xytext=(1.02, place),
-            textcoords=axes.get_yaxis_transform(),
-            color=look.colour,
-            fontsize=8.5,
-            va="center",
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": look.colour,
-                "linewidth": 0.5,
-                "alpha": 0.5,
-                "shrinkA": 0,
-                "shrinkB": 3,
-            },
-        )
+    first, last = axes.get_xlim()
+    reach = (last / first) ** 0.022
+    for x in sorted({at for at, _, _ in ends}):
+        group = sorted((end for end in ends if end[0] == x), key=lambda end: end[1])
+        places = _apart([height for _, height, _ in group], gap, high)
+        for (at, height, look), place in zip(group, places, strict=True):
+            moved = abs(place - height) > 0.5 * gap
+            axes.annotate(
+                look.name,
+                xy=(at, height),
+                xytext=(at * reach ** (2.2 if moved else 1.0), place),
+                color=look.colour,
+                fontsize=8.5,
+                va="center",
+                annotation_clip=False,
+                zorder=5,
+                bbox={"facecolor": "white", "alpha": 0.8, "pad": 0.4, "linewidth": 0},
+                arrowprops=(
+                    {
+                        "arrowstyle": "-",
+                        "color": look.colour,
+                        "linewidth": 0.6,
+                        "shrinkA": 0,
+                        "shrinkB": 3,
+                    }
+                    if moved
+                    else None
+                ),
+            )
+
+
+def _apart(heights: Sequence[float], gap: float, ceiling: float) -> list[float]:
+    """Heights in order, moved by as little as keeps them ``gap`` apart.
+
+    Neighbours that are too close form a group, which is spread about its middle.
+
+    >>> _apart([1.0, 1.25, 3.0], gap=0.5, ceiling=9.0)
+    [0.875, 1.375, 3.0]
+    >>> _apart([1.0, 2.0], gap=0.5, ceiling=1.5)
+    [1.0, 1.5]
+    """
+    groups: list[list[float]] = []
+    for height in heights:
+        groups.append([height])
+        while len(groups) > 1 and (
+            _lowest(groups[-1], gap) - _lowest(groups[-2], gap) < gap * len(groups[-2])
+        ):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    places = [
+        _lowest(group, gap) + gap * i for group in groups for i in range(len(group))
+    ]
+    limit = ceiling
+    for place in range(len(places) - 1, -1, -1):
+        places[place] = min(places[place], limit)
+        limit = places[place] - gap
+    return places
+
+
+def _lowest(group: Sequence[float], gap: float) -> float:
+    """Where the lowest label of a group goes when the group is spread."""
+    return sum(group) / len(group) - gap * (len(group) - 1) / 2

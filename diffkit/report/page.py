@@ -58,7 +58,7 @@ def render(
     parts = [
         "<!-- Written by diffkit from data.csv. Do not edit: run it again. -->",
         f"# {experiment.question}",
-        f"**{fill(experiment.answer, facts, where).strip()}**",
+        f"**{_answer(experiment, findings)}**",
         f"![{experiment.question}](figure.svg)",
         fill(experiment.page, facts, where).strip(),
     ]
@@ -71,6 +71,7 @@ def render(
                     [v.claim, v.claimed, v.measured, _HOLDS[v.holds]]
                     for v in findings.verdicts
                 ],
+                numbers_from=4,
             ),
         ]
     if stopped := stopped_table(rows):
@@ -98,7 +99,8 @@ def stopped_table(rows: Sequence[Row]) -> str:
         for row in rows
         if row.metric == CELL_METRIC and row.status != "ok"
     ]
-    return markdown_table(["backend", "case", "how", "why"], lines) if lines else ""
+    header = ["backend", "case", "how", "why"]
+    return markdown_table(header, lines, numbers_from=4) if lines else ""
 
 
 def index(entries: Sequence[tuple[Experiment, Findings]]) -> str:
@@ -106,7 +108,7 @@ def index(entries: Sequence[tuple[Experiment, Findings]]) -> str:
     lines = [
         [
             f"[{experiment.question}]({experiment.name}/README.md)",
-            fill(experiment.answer, findings.facts, experiment.name).strip(),
+            _answer(experiment, findings),
             (
                 f'<img src="{experiment.name}/figure.png" width="240" '
                 f'alt="Figure of {experiment.name}">'
@@ -124,13 +126,17 @@ def index(entries: Sequence[tuple[Experiment, Findings]]) -> str:
                     "the machine, the versions and the commit of every row. "
                     "`make report` measures all of it again."
                 ),
-                markdown_table(["question", "answer", "figure"], lines).replace(
-                    "| --- | ---: | ---: |", "| --- | --- | --- |"
-                ),
+                markdown_table(["question", "answer", "figure"], lines, numbers_from=3),
             ]
         )
         + "\n"
     )
+
+
+def _answer(experiment: Experiment, findings: Findings) -> str:
+    """The answer in one line, as it stands in a table."""
+    where = f"The answer of {experiment.name!r}"
+    return " ".join(fill(experiment.answer, findings.facts, where).split())
 
 
 def _provenance(experiment: Experiment, rows: Sequence[Row], mode: str) -> str:

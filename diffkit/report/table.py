@@ -109,15 +109,17 @@ def read_rows(path: Path) -> tuple[Row, ...]:
     return from_csv(text, str(path))
 
 
-def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; the first column is text, the others are numbers.
+def markdown_table(
+    header: Sequence[str], lines: Iterable[Sequence[str]], *, numbers_from: int = 1
+) -> str:
+    """A Markdown table; columns from ``numbers_from`` on are set flush right.
 
     >>> print(markdown_table(["backend", "ratio"], [["autodiff", "2.1×"]]))
     | backend | ratio |
     | --- | ---: |
     | autodiff | 2.1× |
     """
-    rule = ["---", *("---:" for _ in header[1:])]
+    rule = ["---:" if i >= numbers_from else "---" for i in range(len(header))]
     text = [
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
         for line in (header, rule, *lines)
