@@ -211,13 +211,25 @@ class Prepared:
         leaves, tree = trees.flatten(args)
         if tree != self._tree:
             raise self._mismatch(args)
-        for place, (shape, dtype) in enumerate(self._expected):
-            leaf = leaves[place]
-            if type(leaf) is not np.ndarray:
-                leaves[place] = leaf = as_array(leaf, self._specs[place].name)
-            if leaf.shape != shape or leaf.dtype != dtype:
-                raise self._mismatch(args)
+        for leaf, (shape, dtype) in zip(leaves, self._expected, strict=True):
+            # Built-in dtypes are single objects, so `is` settles the common case.
+            if (
+                type(leaf) is not np.ndarray
+                or leaf.dtype is not dtype
+                or leaf.shape != shape
+            ):
+                return self._slowly_checked(args, leaves)
         return leaves
+
+    def _slowly_checked(self, args: tuple[Any, ...], leaves: list[Any]) -> list[Any]:
+        """The same for scalars, array-likes and dtypes that are equal but not `is`."""
+        arrays = []
+        for leaf, spec in zip(leaves, self._specs, strict=True):
+            array = as_array(leaf, spec.name)
+            if array.shape != spec.shape or array.dtype != spec.dtype:
+                raise self._mismatch(args)
+            arrays.append(array)
+        return arrays
 
     def _blame_inputs(self, leaves: Sequence[np.ndarray]) -> None:
         """The value is not finite: say so if an input is the reason."""
