@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,18 +55,24 @@ def adam(
     ) -> tuple[Any, AdamState]:
         check_alike("gradients", grads, state.first)
         t = int(state.step) + 1
-        first = optree.tree_map(
-            lambda m, g: b1 * m + (1.0 - b1) * g, state.first, grads
-        )
-        second = optree.tree_map(
-            lambda v, g: b2 * v + (1.0 - b2) * (g * g), state.second, grads
-        )
-        correct1, correct2 = 1.0 - b1**t, 1.0 - b2**t
+        first = optree.tree_map(lambda m, g: _faded(b1, m, g), state.first, grads)
+        second = optree.tree_map(lambda v, g: _faded(b2, v, g * g), state.second, grads)
+        length, root = -rate / (1.0 - b1**t), sqrt(1.0 - b2**t)
 
         def updated(m: Any, v: Any) -> Any:
-            return -rate * (m / correct1) / (np.sqrt(v / correct2) + eps)
+            scale = np.sqrt(v)
+            scale /= root
+            scale += eps
+            return length * m / scale
 
         updates = optree.tree_map(updated, first, second)
         return updates, AdamState(np.array(t), first, second)
 
     return Optimizer(init, update, f"adam({rate:g}, {b1:g}, {b2:g}, {eps:g})")
+
+
+def _faded(beta: float, mean: Any, new: Any) -> Any:
+    """β·mean + (1 − β)·new, with no more arrays than it takes."""
+    result = beta * mean
+    result += (1.0 - beta) * new
+    return result

@@ -79,12 +79,17 @@ def check_alike(what: str, tree: Any, params: Any) -> None:
             "Both must come from the same network."
         )
     for place, (leaf, other) in enumerate(zip(leaves, others, strict=True)):
-        if np.shape(leaf) != np.shape(other):
+        if _shape(leaf) != _shape(other):
             name = optree.tree_accessors(params)[place].codify("params")
             raise ShapeError(
                 f"The {what} for {name} have shape {np.shape(leaf)}, and {name} has "
                 f"shape {np.shape(other)}. They must be the same."
             )
+
+
+def _shape(leaf: Any) -> tuple[int, ...]:
+    # np.shape itself costs as much as a small step.
+    return leaf.shape if isinstance(leaf, np.ndarray) else np.shape(leaf)
 
 
 def positive(optimizer: str, name: str, value: float) -> float:

@@ -1,4 +1,5 @@
 import pickle
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -104,9 +105,9 @@ def test_networks_are_values():
             r"layer 2, Linear\(8, 3\), expects 8 features and was given 16.*layer 0, L",
         ),
         (lambda: nn.Sequential(), UserInputError, "at least one layer"),
-        (lambda: nn.Sequential(nn.Tanh), UserInputError, "with parentheses"),
+        (lambda: nn.Sequential(cast(Any, nn.Tanh)), UserInputError, "with parentheses"),
         (lambda: nn.Linear(0, 3), UserInputError, "n_in must be a positive integer"),
-        (lambda: nn.Linear(3, 2.5), UserInputError, "n_out must be"),
+        (lambda: nn.Linear(3, cast(Any, 2.5)), UserInputError, "n_out must be"),
         (lambda: nn.mlp((4,)), UserInputError, "at least the numbers"),
         (lambda: nn.mlp((4, 3), "tahn"), UnknownNameError, "Did you mean 'tanh'"),
         (lambda: nn.mlp((4, 3), output="sofmax"), UnknownNameError, "'softmax'"),

@@ -1,5 +1,6 @@
 from importlib import import_module
 from math import inf, nan
+from typing import Any, cast
 
 import numpy as np
 import optree
@@ -89,7 +90,7 @@ def test_the_first_step_of_adam_has_the_length_of_the_rate(scale):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_any_nesting_and_both_precisions(name, dtype, rng):
-    params = (
+    params: Any = (
         {"weight": rng.normal(size=(2, 3)), "bias": np.zeros(3)},
         (),
         [np.array(1.5), rng.normal(size=(0, 2))],
@@ -122,7 +123,7 @@ def test_updates_repeat_from_the_same_state(name, rng):
         (lambda: optim.sgd(-1), "rate must be a positive number"),
         (lambda: optim.sgd(nan), "rate must be a positive number"),
         (lambda: optim.sgd(inf), "rate must be a positive number"),
-        (lambda: optim.sgd("0.1"), "rate must be a positive number"),
+        (lambda: optim.sgd(cast(Any, "0.1")), "rate must be a positive number"),
         (lambda: optim.sgd(True), "rate must be a positive number"),
         (lambda: optim.momentum(0.1, 1.0), "momentum: beta must be at least 0 and"),
         (lambda: optim.momentum(0.1, -0.1), "beta must be at least 0"),

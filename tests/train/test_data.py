@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -8,7 +10,7 @@ from diffkit.train import data
 
 def test_iris_is_scikit_learns_split_evenly_between_species():
     flowers = data.iris(standardized=False)
-    bunch = load_iris()
+    bunch: Any = load_iris()
     x = np.concatenate([flowers.train[0], flowers.test[0]])
     y = np.concatenate([flowers.train[1], flowers.test[1]])
 

@@ -1,4 +1,5 @@
 import io
+from typing import Any
 
 import numpy as np
 import optree
@@ -38,7 +39,11 @@ def classifier(activation="tanh"):
 
 
 def leaves(history):
-    return np.concatenate([np.ravel(a) for a in optree.tree_leaves(history.params)])
+    return flat(history.params)
+
+
+def flat(params):
+    return np.concatenate([np.ravel(a) for a in optree.tree_leaves(params)])
 
 
 @pytest.mark.parametrize(
@@ -123,7 +128,7 @@ def test_iris_is_learned(flowers, dtype):
 def test_the_path_is_the_one_a_reader_would_write_by_hand(flowers):
     x, y = flowers.train
     net, optimizer = classifier(), optim.momentum(0.1)
-    params = start = net.init(np.random.default_rng(5))
+    params: Any = net.init(np.random.default_rng(5))
     history = train.fit(
         net,
         losses.cross_entropy,
@@ -132,7 +137,7 @@ def test_the_path_is_the_one_a_reader_would_write_by_hand(flowers):
         epochs=2,
         batch_size=50,
         shuffle=False,
-        params=start,
+        params=params,
     )
     step = dk.value_and_grad(
         lambda params, x, y: losses.cross_entropy(net.apply(params, x), y)
@@ -145,12 +150,10 @@ def test_the_path_is_the_one_a_reader_would_write_by_hand(flowers):
             params = optim.apply_updates(params, updates)
             seen.append(value)
     assert history.losses("batch").tolist() == seen
-    np.testing.assert_array_equal(
-        leaves(history), np.concatenate([a.ravel() for a in optree.tree_leaves(params)])
-    )
+    np.testing.assert_array_equal(leaves(history), flat(params))
     assert optree.tree_structure(history.state) == optree.tree_structure(state)
     weighted = np.average(seen[:3], weights=[50, 50, 20])
-    assert history.losses("train")[1] == pytest.approx(weighted, rel=1e-14)
+    assert history.losses("train").loc[1] == pytest.approx(weighted, rel=1e-14)
 
 
 def test_the_history_is_tidy_and_counts_exactly(flowers):
@@ -218,7 +221,7 @@ def test_a_seed_repeats_a_run_and_parameters_do_not_change_its_batches(flowers):
 
     first, again = run(3), run(np.random.default_rng(3))
     assert first.losses("batch").tolist() == again.losses("batch").tolist()
-    drawn = net.init(np.random.default_rng(3).spawn(3)[0])
+    drawn: Any = net.init(np.random.default_rng(3).spawn(3)[0])
     locked(*optree.tree_leaves(drawn))
     given = run(3, drawn)
     assert first.losses("batch").tolist() == given.losses("batch").tolist()
