@@ -1,4 +1,4 @@
-"""The symbolic backend gives the gradient of reverse mode, in all forms, for all ops."""
+"""The symbolic backend gives reverse mode's gradient, in all forms, for all rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import optree
 import pytest
 
 from diffkit.backends.base import Program
-from diffkit.backends.symbolic import Symbolic, SymbolicCompiled
+from diffkit.backends.symbolic import EngineCompiled, SourceCompiled, Symbolic
 from diffkit.errors import BackendError, UnknownNameError, UserInputError
 from diffkit.graph import reverse, trace, trace_arguments
 from diffkit.interpret.numpy import evaluate
@@ -45,21 +45,28 @@ def truth(program: Program, leaves: list[np.ndarray]) -> list[np.ndarray]:
 
 def assert_agrees(
     f: Callable[..., Any], args: tuple[Any, ...], **options: Any
-) -> SymbolicCompiled:
+) -> EngineCompiled | SourceCompiled:
+    """On every runtime that the form has."""
     program, leaves = program_of(f, args)
-    compiled = Symbolic(**options).compile(program)
-    value, gradients, others = compiled(leaves)
     expected = truth(program, leaves)
-    found = [np.asarray(value), *gradients, *others]
-    for have, want in zip(found, expected, strict=True):
-        assert have.shape == want.shape
-        assert have.dtype == want.dtype
-        if want.dtype == bool:
-            np.testing.assert_array_equal(have, want)
-        else:
-            scale = max(1.0, np.max(np.abs(want), initial=0.0))
-            np.testing.assert_allclose(have, want, rtol=1e-10, atol=1e-10 * scale)
-    assert compiled.value(leaves) == pytest.approx(expected[0], rel=1e-12, abs=1e-12)
+    compiled = None
+    for runtime in ("numpy", "auto"):
+        compiled = Symbolic(**options, runtime=runtime).compile(program)
+        value, gradients, others = compiled(leaves)
+        found = [np.asarray(value), *gradients, *others]
+        for have, want in zip(found, expected, strict=True):
+            assert have.shape == want.shape
+            assert have.dtype == want.dtype
+            if want.dtype == bool:
+                np.testing.assert_array_equal(have, want)
+            else:
+                scale = max(1.0, np.max(np.abs(want), initial=0.0))
+                np.testing.assert_allclose(have, want, rtol=1e-10, atol=1e-10 * scale)
+        alone = compiled.value(leaves)
+        assert alone == pytest.approx(expected[0], rel=1e-12, abs=1e-12)
+        if compiled.info.details["form"] == "expanded":
+            break
+    assert compiled is not None
     return compiled
 
 
@@ -223,13 +230,21 @@ KINKS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+RUNS = [
+    ("shared", "numpy"),
+    ("shared", "engine"),
+    ("cse", "numpy"),
+    ("expanded", "numpy"),
+]
+
+
+@pytest.mark.parametrize("form, runtime", RUNS)
 @pytest.mark.parametrize("name", KINKS)
-def test_kinks_by_convention(name: str, form: str) -> None:
+def test_kinks_by_convention(name: str, form: str, runtime: str) -> None:
     f, expected = KINKS[name]
     x = np.ones(4)
     program, leaves = program_of(f, (np.float64(0.0), x))
-    _, (gradient,), _ = Symbolic(form=form).compile(program)(leaves)
+    _, (gradient,), _ = Symbolic(form=form, runtime=runtime).compile(program)(leaves)
     assert gradient == 4 * expected
 
 
@@ -257,8 +272,12 @@ def test_runs_in_the_dtype_of_the_program(form: str) -> None:
         return np.mean(h**3 / 3) + np.max(w) * 0.1, h, h > 0
 
     program, leaves = program_of(f, (W, X), "float32")
-    compiled = Symbolic(form=form).compile(program)
+    compiled = Symbolic(form=form, runtime="numpy").compile(program)
+    assert isinstance(compiled, SourceCompiled)
+    on_default = Symbolic(form=form).compile(program)(leaves)
     value, (gradient,), (h, positive) = compiled(leaves)
+    assert type(on_default[0]) is np.float32
+    np.testing.assert_allclose(on_default[1][0], gradient, rtol=2e-5)
     assert type(value) is np.float32
     assert gradient.dtype == h.dtype == np.float32
     assert positive.dtype == bool
@@ -342,7 +361,9 @@ def test_info_says_what_was_done() -> None:
         assert {"read", "derive", "count", "print", "compile"} <= set(info.seconds)
         assert info.details["form"] == form
         assert info.operations > info.details["shared_operations"]
-        assert info.bytes > info.details["source_bytes"]
+        assert info.bytes > 0
+        assert info.details["source_bytes"] > 100
+        assert info.details["runtime"] == ("numpy" if form == "expanded" else "engine")
     assert "reverse mode" in Symbolic().compile(program).info.details["method"]
     assert "reverse mode" in (Symbolic.__doc__ or "").replace("\n", " ")
     del leaves
@@ -362,10 +383,15 @@ def test_options_that_mean_nothing_are_refused() -> None:
         Symbolic(batch="column")
     with pytest.raises(UserInputError, match="differ="):
         Symbolic(form="shared", differ="sympy")
+    with pytest.raises(UnknownNameError, match="engine"):
+        Symbolic(runtime="engin")
+    with pytest.raises(UserInputError, match="written-out"):
+        Symbolic(form="expanded", runtime="engine")
     for option in ("max_operations", "max_seconds", "max_bytes"):
         for value in (0, -1, "many", True):
+            wrong: dict[str, Any] = {option: value}
             with pytest.raises(UserInputError, match=option):
-                Symbolic(**{option: value})
+                Symbolic(**wrong)
 
 
 def test_columns_demanded_of_a_program_that_mixes_samples() -> None:

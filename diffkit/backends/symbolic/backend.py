@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from diffkit.backends.base import Capabilities, Info, Program, check_dtype
 from diffkit.backends.phases import Phases
+from diffkit.backends.runtime import make_runner
+from diffkit.backends.symbolic.columns import Columns
+from diffkit.backends.symbolic.deadline import Deadline
 from diffkit.backends.symbolic.derive import DIFFERS, derive, read_scalars
-from diffkit.backends.symbolic.evaluate import SymbolicCompiled
+from diffkit.backends.symbolic.evaluate import EngineCompiled, SourceCompiled
 from diffkit.backends.symbolic.functions import functions
 from diffkit.backends.symbolic.rows import Rows
 from diffkit.backends.symbolic.share import share
@@ -27,6 +30,7 @@ from diffkit.graph import simplify
 
 FORMS = ("shared", "cse", "expanded")
 BATCHES = ("auto", "columns", "written_out")
+RUNTIMES = ("auto", "engine", "numpy")
 
 DEFAULT_OPERATIONS = 1_000_000
 # Peak bytes per operation while the source is parsed and compiled (CPython 3.11):
@@ -54,6 +58,10 @@ class Symbolic:
     batch), `written_out` (every element of every sample), `auto` (columns where the
     program allows it).
 
+    `runtime` says what runs the arithmetic, as in every backend: the `engine` (default
+    for `shared` and `cse`), or `numpy`, generated source on whole columns (default for
+    `expanded`, and its only one: a graph for the engine would write equal parts once).
+
     Budgets: `max_operations` counts operations of the written-out tree for `expanded`
     and of the shared expressions otherwise (default 1,000,000);
     `max_bytes` estimates the peak while compiling; `max_seconds` is checked between
@@ -69,6 +77,7 @@ class Symbolic:
     max_seconds: float = 60.0
     max_bytes: int = 2_000_000_000
     batch: str = "auto"
+    runtime: str = "auto"
 
     name: ClassVar[str] = "symbolic"
     capabilities: ClassVar[Capabilities] = Capabilities(exact=True, evaluations="1")
@@ -78,6 +87,7 @@ class Symbolic:
             ("form of symbolic differentiation", self.form, FORMS),
             ("way to differentiate symbolically", self.differ, DIFFERS),
             ("way to read a batch", self.batch, BATCHES),
+            ("runtime", self.runtime, RUNTIMES),
         ):
             if given not in known:
                 raise unknown_name(kind, given, known)
@@ -85,6 +95,12 @@ class Symbolic:
             raise UserInputError(
                 "form='shared' never differentiates a whole expression, so differ="
                 "'sympy' means nothing there. Use form='expanded' or 'cse' with it."
+            )
+        if self.form == "expanded" and self.runtime == "engine":
+            raise UserInputError(
+                "form='expanded' cannot run on the engine: its graph holds equal parts "
+                "once, and the written-out formula would no longer be what runs. Use "
+                "runtime='numpy', or form='cse' or 'shared'."
             )
         for option in ("max_operations", "max_seconds", "max_bytes"):
             given = getattr(self, option)
@@ -100,7 +116,14 @@ class Symbolic:
         """The budget on operations that holds for this form."""
         return self.max_operations or DEFAULT_OPERATIONS
 
-    def compile(self, program: Program) -> SymbolicCompiled:
+    @property
+    def runs_on(self) -> str:
+        """What runs the arithmetic: "engine" or "numpy"."""
+        if self.runtime == "auto":
+            return "numpy" if self.form == "expanded" else "engine"
+        return self.runtime
+
+    def compile(self, program: Program) -> SourceCompiled | EngineCompiled:
         """Derive, count, print and compile the gradient of a program.
 
         Raises ExpressionBudgetError (operations, seconds or bytes) before anything is
@@ -151,17 +174,13 @@ class Symbolic:
         with phases("print"):
             written_out = self.form == "expanded"
             source = python_source(rows, outputs, names, written_out)
-            value_source = python_source(rows, outputs[:1], names, written_out)
             deadline.check()
-        with phases("compile"):
-            evaluate = compile_source(source, functions(dtype))
-            value = compile_source(value_source, functions(dtype))
-        evaluated = size.tree_evaluated if written_out else size.shared_evaluated
         details = {
             "form": self.form,
             "method": _METHOD[self.form],
             "differ": "by row" if self.form == "shared" else self.differ,
             "sharing": sharing,
+            "runtime": self.runs_on,
             "batch": scalars.why,
             "tree_operations": size.tree_operations,
             "tree_nodes": size.tree_nodes,
@@ -176,16 +195,25 @@ class Symbolic:
             )
             + ", those that differ from sample to sample once a sample",
         }
-        info = Info(
-            backend=self.name,
-            seconds=phases.seconds,
-            operations=evaluated,
-            # The peak while the source is compiled: running it needs less.
-            bytes=BYTES[self.form] * _printed_operations(self.form, size),
-            evaluations=1,
-            details=details,
+        evaluated = size.tree_evaluated if written_out else size.shared_evaluated
+        info = partial(
+            Info, self.name, phases.seconds, evaluated, evaluations=1, details=details
         )
-        return SymbolicCompiled.of(info, program, scalars, evaluate, value, source)
+        if self.runs_on == "engine":
+            with phases("compile"):
+                columns = Columns(rows, graph, scalars).graph(outputs, program.wrt)
+                run = make_runner(simplify(columns), "engine", dtype)
+            done = info(bytes=run.arena_bytes)
+            return EngineCompiled(done, source, len(program.wrt), graph, run, dtype)
+        with phases("compile"):
+            value_source = python_source(rows, outputs[:1], names, written_out)
+            evaluate = compile_source(source, functions(dtype))
+            evaluate_value = compile_source(value_source, functions(dtype))
+        # The peak while the source is compiled: running it needs less.
+        done = info(bytes=BYTES[self.form] * _printed_operations(self.form, size))
+        return SourceCompiled.of(
+            done, program, scalars, evaluate, evaluate_value, source
+        )
 
     def _check_reading(self, deadline: Deadline) -> Callable[[int], None]:
         """What the reader asks, with the operations of the value that it is to read."""
@@ -230,22 +258,3 @@ ADVICE = {
 
 def _printed_operations(form: str, size: Size) -> int:
     return size.tree_operations if form == "expanded" else size.shared_operations
-
-
-class Deadline:
-    """The budget on seconds, asked between steps."""
-
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
-        self.start = perf_counter()
-
-    def check(self) -> None:
-        """Raise ExpressionBudgetError when the time is spent."""
-        if perf_counter() - self.start > self.limit:
-            raise ExpressionBudgetError(
-                "seconds",
-                self.limit,
-                None,
-                "Raise max_seconds, or use the form 'shared', which is derived in "
-                "time proportional to the program.",
-            )

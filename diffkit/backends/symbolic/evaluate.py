@@ -1,22 +1,25 @@
-"""Running generated source: leaves in as scalars and columns, arrays out."""
+"""Running a derived formula: as generated source, or as a graph on the engine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from diffkit.backends.base import Info, Program
+from diffkit.backends.runtime import Runner, make_runner
 from diffkit.backends.symbolic.scalars import Leaf, Output, Scalars
+from diffkit.graph import Graph
 
 Evaluate = Callable[[Sequence[Any]], list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class SymbolicCompiled:
+class SourceCompiled:
     """A compiled formula for a value and its gradient. `source` is its Python text."""
 
     info: Info
@@ -39,7 +42,7 @@ class SymbolicCompiled:
         evaluate: Evaluate,
         evaluate_value: Evaluate,
         source: str,
-    ) -> SymbolicCompiled:
+    ) -> SourceCompiled:
         """Put together what one program needs at run time."""
         graph, dtype = program.graph, np.dtype(program.dtype)
         kinds = tuple(
@@ -47,7 +50,7 @@ class SymbolicCompiled:
             for i in graph.inputs
         )
         constants = tuple(c.astype(dtype) for c in scalars.columns.values())
-        return SymbolicCompiled(
+        return SourceCompiled(
             info=info,
             source=source,
             dtype=dtype,
@@ -111,3 +114,31 @@ class SymbolicCompiled:
             column[:] = entry
         columns = columns.reshape((*rest, output.shape[axis]))
         return np.ascontiguousarray(np.moveaxis(columns, -1, axis))
+
+
+@dataclass(frozen=True)
+class EngineCompiled:
+    """A compiled formula on the engine: its rows as scalars and columns of a graph."""
+
+    info: Info
+    source: str
+    parameters: int  # how many inputs are differentiated by
+    graph: Graph  # the primal
+    run: Runner
+    dtype: np.dtype
+
+    def __call__(
+        self, leaves: Sequence[np.ndarray]
+    ) -> tuple[np.floating, list[np.ndarray], list[np.ndarray]]:
+        """Value, gradients by position in `wrt`, and the other outputs, all fresh."""
+        outputs = self.run(leaves)
+        end = 1 + self.parameters
+        return outputs[0][()], outputs[1:end], outputs[end:]
+
+    @cached_property
+    def _primal(self) -> Runner:
+        return make_runner(self.graph, "engine", self.dtype)
+
+    def value(self, leaves: Sequence[np.ndarray]) -> np.floating:
+        """The value alone, as traced, on the engine."""
+        return self._primal(leaves)[0][()]
