@@ -75,7 +75,7 @@ def exact_number(value: float) -> Any:
     simplified away by rules that floats do not follow.
 
     >>> exact_number(0.5), exact_number(2.0), exact_number(0.1)
-    (1/2, 2, 0.1)
+    (1/2, 2, 0.100000000000000)
     """
     if isinstance(value, int):
         return sympy.Integer(value)

@@ -129,7 +129,7 @@ class EngineCompiled:
 
     def __call__(
         self, leaves: Sequence[np.ndarray]
-    ) -> tuple[np.floating, list[np.ndarray], list[np.ndarray]]:
+    ) -> tuple[Any, list[np.ndarray], list[np.ndarray]]:
         """Value, gradients by position in `wrt`, and the other outputs, all fresh."""
         outputs = self.run(leaves)
         end = 1 + self.parameters
@@ -139,6 +139,6 @@ class EngineCompiled:
     def _primal(self) -> Runner:
         return make_runner(self.graph, "engine", self.dtype)
 
-    def value(self, leaves: Sequence[np.ndarray]) -> np.floating:
+    def value(self, leaves: Sequence[np.ndarray]) -> Any:
         """The value alone, as traced, on the engine."""
         return self._primal(leaves)[0][()]
