@@ -114,6 +114,21 @@ def check_validation(
     return data, pair
 
 
+def generator_from(rng: Any) -> np.random.Generator:
+    """The generator itself, or a fresh one from a seed.
+
+    Raises UserInputError for anything else: a run that cannot be repeated is no use.
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, bool) or not isinstance(rng, int | np.integer) or rng < 0:
+        raise UserInputError(
+            "rng must be a numpy.random.Generator or a seed, an integer from 0, and "
+            f"is {rng!r}."
+        )
+    return np.random.default_rng(int(rng))
+
+
 def positive_integer(name: str, value: Any) -> int:
     """The number, or UserInputError unless it is a positive integer."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:

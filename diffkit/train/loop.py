@@ -21,6 +21,7 @@ from diffkit.train.inputs import (
     check_pair,
     check_params,
     check_validation,
+    generator_from,
     positive_integer,
 )
 from diffkit.train.parts import InitUpdate, Network, check_parts
@@ -76,7 +77,7 @@ def fit(
     started = perf_counter()
     chosen = get_backend(backend)
     loaded = perf_counter()
-    for_init, for_split, for_order = np.random.default_rng(rng).spawn(3)
+    for_init, for_split, for_order = generator_from(rng).spawn(3)
     if params is None:
         params = net.init(for_init)
     dtype = check_params(params)

@@ -81,6 +81,63 @@ def test_all_backends_follow_the_same_path(flowers, optimizer, backend, toleranc
     assert ours.losses("train").iloc[-1] < ours.losses("train").iloc[0]
 
 
+BINARY = "binary_cross_entropy"
+
+
+@pytest.mark.parametrize(
+    "hidden, output, loss",
+    [
+        ("relu", "identity", "cross_entropy"),
+        ("softplus", "identity", BINARY + "_with_logits"),
+        ("sigmoid", "sigmoid", BINARY),
+        ("tanh", "softmax", "mse"),
+    ],
+)
+def test_every_activation_and_loss_trains_alike_on_every_backend(
+    flowers, hidden, output, loss
+):
+    x, labels = flowers.train
+    y = labels if loss == "cross_entropy" else np.eye(3)[labels]
+
+    def run(backend):
+        # One hidden layer: a second relu could start on its kink (the next test).
+        net, chosen = nn.mlp((4, 5, 3), hidden, output), losses.get(loss)
+        optimizer, data = optim.adam(0.02), (x[:40], y[:40])
+        return train.fit(
+            net, chosen, optimizer, data, epochs=5, batch_size=16, backend=backend
+        )
+
+    ours = run("autodiff")
+    for backend, tolerance in (
+        ("symbolic", 1e-9),
+        ("forward", 1e-9),
+        ("finite_differences", 1e-5),
+        (dk.get_backend("finite_differences", method="forward"), 1e-3),
+        (dk.get_backend("autodiff", runtime="numpy"), 1e-9),
+    ):
+        theirs = run(backend)
+        np.testing.assert_allclose(
+            theirs.losses("batch"), ours.losses("batch"), rtol=tolerance
+        )
+        error = np.linalg.norm(leaves(theirs) - leaves(ours))
+        assert error <= tolerance * np.linalg.norm(leaves(ours))
+
+
+def test_a_dead_sample_puts_the_next_relu_on_its_kink():
+    # Biases start at 0. A sample that no unit answers to reaches the next layer as
+    # exactly 0, where relu'(0) = 0 by convention and a central difference sees 1/2.
+    net = nn.mlp((1, 1, 1), "relu", "relu", initializer=lambda *_: np.ones((1, 1)))
+    params: Any = net.init(np.random.default_rng(0))
+
+    def output(params, x):
+        return np.sum(net.apply(params, x))
+
+    x = np.array([[-1.0]])
+    slope = {b: dk.grad(output, backend=b)(params, x)[2]["bias"] for b in BACKENDS}
+    assert slope.pop("finite_differences") == pytest.approx(0.5)
+    assert slope == {"autodiff": 0, "symbolic": 0, "forward": 0}
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_claim_c12_linear_regression_of_the_exercise(backend):
     # The exercise's own generator and numbers: 0.1, 100 steps from zero.
@@ -317,6 +374,8 @@ def test_data_that_cannot_be_used_is_named(data, error, said):
     "changes, error, said",
     [
         ({"epochs": 0}, UserInputError, "epochs must be a positive integer"),
+        ({"rng": None}, UserInputError, "rng must be a numpy.random.Generator or a"),
+        ({"rng": -1}, UserInputError, "an integer from 0, and is -1"),
         ({"batch_size": 7}, UserInputError, "batch_size is 7 and there are 6 rows"),
         ({"batch_size": 0}, UserInputError, "batch_size must be a positive integer"),
         ({"backend": "autodif"}, UnknownNameError, "Did you mean 'autodiff'"),
