@@ -1,6 +1,6 @@
 """Programs as values: trace a function, differentiate the graph, measure its size."""
 
-from diffkit.graph import numpy_functions, numpy_ufuncs
+from diffkit.graph import numpy_functions, numpy_shapes, numpy_ufuncs
 from diffkit.graph.forward import forward
 from diffkit.graph.graph import Builder, Graph
 from diffkit.graph.node import Node
@@ -10,11 +10,11 @@ from diffkit.graph.size import Size
 from diffkit.graph.trace import Structure, Tracing, trace, trace_arguments
 from diffkit.graph.traced import Traced
 
-# Importing the two tables is what teaches `Traced` NumPy's functions.
-TRACED_FUNCTIONS = (*numpy_ufuncs.UFUNCS, *numpy_functions.FUNCTIONS)
+# Importing these is what teaches `Traced` NumPy's functions.
+NUMPY_TABLES = (numpy_functions, numpy_shapes, numpy_ufuncs)
 
 __all__ = [
-    "TRACED_FUNCTIONS",
+    "NUMPY_TABLES",
     "Builder",
     "Graph",
     "Node",

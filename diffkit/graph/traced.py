@@ -21,8 +21,8 @@ from diffkit.graph.keys import resolve_key
 from diffkit.graph.node import Node
 from diffkit.ops import TABLE, Irrational, Op
 
-# NumPy callables -> what to do with traced arguments. Filled by the tables in
-# ufuncs.py and functions.py, which import this module.
+# NumPy callables -> what to do with traced arguments. Filled by numpy_ufuncs.py,
+# numpy_functions.py and numpy_shapes.py, which import this module.
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {}
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -371,5 +371,5 @@ def _unsupported(name: str, known: Any) -> UnsupportedFunctionError:
     hint = f" The nearest supported function is {close}." if close else ""
     return UnsupportedFunctionError(
         f"{full} cannot be traced: diffkit has no derivative rule for it.{hint} "
-        "The table of supported functions is in diffkit/graph/numpy_functions.py."
+        "What is supported is listed in diffkit/graph/numpy_*.py."
     )
