@@ -40,8 +40,8 @@ WAYS: dict[str, tuple[str, dict[str, str], str]] = {
         "engine",
     ),
     "symbolic_expanded": ("symbolic", {"form": "expanded"}, "numpy"),
-    "symbolic_cse": ("symbolic", {"form": "cse"}, "numpy"),
-    "symbolic_shared": ("symbolic", {"form": "shared"}, "numpy"),
+    "symbolic_cse": ("symbolic", {"form": "cse"}, "engine"),
+    "symbolic_shared": ("symbolic", {"form": "shared"}, "engine"),
     "null": ("null", {}, "none"),
 }
 LIMITS = measure.Limits(seconds=20.0, bytes=2 << 30)
@@ -354,10 +354,10 @@ A gradient (with its value) at depth {common}, as a multiple of one forward pass
 same runtime: reverse mode {reverse_common}, symbolic with sharing kept throughout
 {shared_common}, symbolic shared afterwards {cse_common}, forward mode {forward_common},
 forward differences {differences_common}, central differences {central_common} (exactly
-{central_evaluations} evaluations). Finite differences, forward and reverse mode run on
-the same engine; the symbolic forms run as generated NumPy over whole columns of the
-batch, and are compared with their own forward pass. The formula written out in full ran
-to depth {expanded_reached}, where it cost {expanded_last}, and {expanded_stopped}.
+{central_evaluations} evaluations). All of these run on the same engine. The formula
+written out in full cannot (the engine would share what is equal): it runs as generated
+NumPy over whole columns of the batch, and its forward pass is NumPy's. It ran to depth
+{expanded_reached}, where it cost {expanded_last}, and {expanded_stopped}.
 
 These are times of the compiled programs. (Differences and forward mode loop over the
 parameters inside the engine, without returning to Python between two evaluations, so

@@ -48,13 +48,13 @@ class Reference:
                     size = abs(exact)
                     if apart == 0:
                         continue
-                    if scale:
+                    if scale > 0:
                         deviation = max(deviation, float(apart / scale))
                     entry = max(
                         entry, float(apart / size) if size > 0 else float("inf")
                     )
                     largest = max(largest, float(apart))
-        return (deviation if scale else largest), entry
+        return (deviation if scale > 0 else largest), entry
 
 
 def reference_gradient(prepared: Prepared, *args: Any) -> Reference:
