@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from diffkit.backends.base import Capabilities, Info, Program, check_dtype
-from diffkit.backends.phases import Phases
-from diffkit.backends.runtime import Runner, RuntimeName, make_runner
-from diffkit.graph import Graph, reverse, simplify
+from diffkit.backends.derived import Derived
+from diffkit.backends.runtime import RuntimeName
+from diffkit.graph import reverse
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,49 +35,31 @@ class Autodiff:
         """Derive the gradient graph, simplify it, and lower it."""
         dtype = np.dtype(self.dtype or program.dtype)
         check_dtype(self.name, self.capabilities, dtype)
-        phases = Phases()
-        with phases("derive"):
-            gradient = reverse(program.graph, program.wrt)
-        with phases("simplify"):
-            gradient = simplify(gradient)
-        with phases("lower"):
-            run = make_runner(gradient, self.runtime, dtype)
-        return AutodiffCompiled(program, gradient, run, self, dtype, phases.seconds)
+        return AutodiffCompiled(Derived.by(reverse, program, self.runtime, dtype))
 
 
 class AutodiffCompiled:
     """A gradient graph on its runtime."""
 
-    def __init__(
-        self,
-        program: Program,
-        gradient: Graph,
-        run: Runner,
-        backend: Autodiff,
-        dtype: np.dtype,
-        seconds: dict[str, float],
-    ) -> None:
-        self.gradient = gradient
-        self._program = program
-        self._run = run
-        self._backend = backend
-        self._dtype = dtype
-        self._seconds = seconds
-        self._end = 1 + len(program.wrt)
+    def __init__(self, derived: Derived) -> None:
+        self.derived = derived
+        self.value = derived.value
+        self._run = derived.run
+        self._end = 1 + len(derived.program.wrt)
 
     @cached_property
     def info(self) -> Info:
         """Counts of the gradient program and of its primal."""
-        size = self.gradient.size()
-        primal = self._program.graph.size()
+        size = self.derived.graph.size()
+        primal = self.derived.program.graph.size()
         return Info(
-            backend="autodiff",
-            seconds=self._seconds,
+            backend=Autodiff.name,
+            seconds=self.derived.seconds,
             operations=size.operations,
             bytes=self._run.arena_bytes,
             evaluations=1,
             details={
-                "runtime": self._backend.runtime,
+                "runtime": self.derived.runtime,
                 "primal_operations": primal.operations,
                 "tree_operations": size.tree_operations,
                 "shared_operations": size.shared_operations,
@@ -86,17 +68,8 @@ class AutodiffCompiled:
             },
         )
 
-    @cached_property
-    def _primal(self) -> Runner:
-        graph = simplify(self._program.graph)
-        return make_runner(graph, self._backend.runtime, self._dtype)
-
     def __call__(
         self, leaves: Sequence[np.ndarray]
     ) -> tuple[Any, list[np.ndarray], list[np.ndarray]]:
         outputs = self._run(leaves)
         return outputs[0][()], outputs[1 : self._end], outputs[self._end :]
-
-    def value(self, leaves: Sequence[np.ndarray]) -> Any:
-        """The primal alone."""
-        return self._primal(leaves)[0][()]
