@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from diffkit.errors import unknown_name
 from diffkit.functions import relu, sigmoid, softmax, softplus
-from diffkit.nn.layer import check_generator
+from diffkit.nn.initializers import Rule
+from diffkit.nn.layer import check_generator, check_none
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A function between layers; `initializer_before` suits the weights before it."""
+    """A function between layers; the initialiser `rule` suits the weights before it.
+
+    `options` are what the function was made with, so that two activations are equal
+    when they compute the same.
+    """
 
     name: str
     function: Callable[[Any], Any] = field(repr=False, compare=False)
-    initializer_before: str | None = "xavier"
-    axis: int | None = None
+    rule: Rule = "xavier"
+    options: tuple[tuple[str, Any], ...] = ()
+
+    stateful: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
 
     def __str__(self) -> str:
-        return f"{self.name}({'' if self.axis is None else f'axis={self.axis}'})"
+        words = ", ".join(f"{name}={value!r}" for name, value in self.options)
+        return f"{self.name}({words})"
 
     @property
     def parameter_count(self) -> int:
         """None: 0."""
         return 0
+
+    def initializer_before(self, following: Rule) -> Rule:
+        """The rule that keeps variances level through this function."""
+        return self.rule
 
     def features(self, given: int | None) -> int | None:
         """As many as it is given."""
@@ -40,15 +53,38 @@ class Activation:
         rng: np.random.Generator,
         dtype: Any = np.float64,
         *,
-        default: str = "xavier",
+        default: Rule = "xavier",
     ) -> tuple[()]:
         """No parameters, and nothing drawn."""
         check_generator(rng)
         return ()
 
-    def apply(self, params: Any, x: Any) -> Any:
+    def init_state(self, dtype: Any = np.float64) -> tuple[()]:
+        """None."""
+        return ()
+
+    def masks(
+        self,
+        rng: np.random.Generator,
+        batch: int | Sequence[int],
+        dtype: Any = np.float64,
+        *,
+        features: int | None = None,
+    ) -> tuple[()]:
+        """None, and nothing drawn."""
+        return ()
+
+    def apply(self, params: Any, x: Any, state: Any = ()) -> Any:
         """The function of `x`."""
+        check_none(self, parameters=params, state=state)
         return self.function(x)
+
+    def apply_training(
+        self, params: Any, x: Any, state: Any = (), masks: Any = ()
+    ) -> tuple[Any, tuple[()]]:
+        """The same as in evaluation."""
+        check_none(self, masks=masks)
+        return self.apply(params, x, state), ()
 
 
 def Tanh() -> Activation:
@@ -85,7 +121,7 @@ def Softmax(axis: int = -1) -> Activation:
     For training, leave it out and give the logits to `losses.cross_entropy`, which is
     stable where the logarithm of a softmax is not.
     """
-    return Activation("Softmax", partial(softmax, axis=axis), axis=axis)
+    return Activation("Softmax", partial(softmax, axis=axis), options=(("axis", axis),))
 
 
 def Identity() -> Activation:

@@ -15,6 +15,7 @@ import numpy as np
 from diffkit.errors import UserInputError, unknown_name
 
 Initializer = Callable[[np.random.Generator, int, int], np.ndarray]
+Rule = str | Initializer
 
 
 def zeros(generator: np.random.Generator, n_in: int, n_out: int) -> np.ndarray:

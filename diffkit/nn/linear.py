@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from diffkit.errors import ShapeError, UserInputError
-from diffkit.nn.initializers import Initializer, get_initializer
-from diffkit.nn.layer import check_float, check_generator
+from diffkit.errors import ShapeError
+from diffkit.nn.initializers import Initializer, Rule, get_initializer
+from diffkit.nn.layer import (
+    check_arrays,
+    check_features,
+    check_float,
+    check_generator,
+    check_input,
+    check_none,
+    check_size,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +44,13 @@ class Linear:
     bias: bool = True
     initializer: str | Initializer | None = None
 
+    stateful: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
-        for name, n in (("n_in", self.n_in), ("n_out", self.n_out)):
-            if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-                raise UserInputError(
-                    f"Linear({self.n_in!r}, {self.n_out!r}): {name} must be a positive "
-                    "integer, the number of features."
-                )
+        said = f"Linear({self.n_in!r}, {self.n_out!r})"
+        check_size(said, "n_in", self.n_in)
+        check_size(said, "n_out", self.n_out)
         if self.initializer is not None:
             get_initializer(self.initializer)
 
@@ -54,17 +62,13 @@ class Linear:
         """n_in·n_out weights and n_out biases."""
         return int(self.n_in * self.n_out + (self.n_out if self.bias else 0))
 
-    @property
-    def initializer_before(self) -> str | None:
-        """It does not care what weights come before."""
-        return None
+    def initializer_before(self, following: Rule) -> Rule:
+        """Xavier: an affine layer has the slope 1 that the rule assumes."""
+        return "xavier"
 
     def features(self, given: int | None) -> int | None:
         """n_out; raises ShapeError unless it is given n_in."""
-        if given is not None and given != self.n_in:
-            raise ShapeError(
-                f"{self}, expects {self.n_in} features and was given {given}."
-            )
+        check_features(self, given, self.n_in)
         return self.n_out
 
     def init(
@@ -72,7 +76,7 @@ class Linear:
         rng: np.random.Generator,
         dtype: Any = np.float64,
         *,
-        default: str = "xavier",
+        default: Rule = "xavier",
     ) -> dict[str, np.ndarray]:
         """Weights by the initialiser, biases zero.
 
@@ -92,34 +96,40 @@ class Linear:
             params["bias"] = np.zeros(self.n_out, dtype)
         return params
 
-    def apply(self, params: Any, x: Any) -> Any:
+    def init_state(self, dtype: Any = np.float64) -> tuple[()]:
+        """None."""
+        return ()
+
+    def masks(
+        self,
+        rng: np.random.Generator,
+        batch: int | Sequence[int],
+        dtype: Any = np.float64,
+        *,
+        features: int | None = None,
+    ) -> tuple[()]:
+        """None, and nothing drawn."""
+        return ()
+
+    def apply(self, params: Any, x: Any, state: Any = ()) -> Any:
         """The product with the weight, plus the bias.
 
         Raises ShapeError when `x` does not end in n_in features or `params` are not
         this layer's.
         """
-        self._check_params(params)
-        shape = np.shape(x)
-        if not shape or shape[-1] != self.n_in:
-            raise ShapeError(
-                f"{self}, expects {self.n_in} features and was given "
-                + (f"{shape[-1]} (input of shape {shape})." if shape else "a scalar.")
-                + f" The last axis of the input must have length {self.n_in}."
-            )
+        check_arrays(self, params, self._shapes())
+        check_none(self, state=state)
+        check_input(self, x, self.n_in)
         y = x @ params["weight"]
         return y + params["bias"] if self.bias else y
 
-    def _check_params(self, params: Any) -> None:
-        wanted: dict[str, tuple[int, ...]] = {"weight": (self.n_in, self.n_out)}
-        if self.bias:
-            wanted["bias"] = (self.n_out,)
-        given = (
-            {name: np.shape(array) for name, array in params.items()}
-            if isinstance(params, Mapping)
-            else type(params).__name__
-        )
-        if given != wanted:
-            raise ShapeError(
-                f"{self}, has parameters {wanted} and was given {given}. Use the "
-                "parameters that this network's init drew."
-            )
+    def apply_training(
+        self, params: Any, x: Any, state: Any = (), masks: Any = ()
+    ) -> tuple[Any, tuple[()]]:
+        """The same as in evaluation."""
+        check_none(self, masks=masks)
+        return self.apply(params, x, state), ()
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        weight = {"weight": (int(self.n_in), int(self.n_out))}
+        return {**weight, "bias": (int(self.n_out),)} if self.bias else weight

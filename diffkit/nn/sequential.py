@@ -11,7 +11,7 @@ import numpy as np
 
 from diffkit.errors import ShapeError, UserInputError
 from diffkit.nn.activations import get_activation
-from diffkit.nn.initializers import Initializer
+from diffkit.nn.initializers import Initializer, Rule
 from diffkit.nn.layer import Layer, check_float, check_generator
 from diffkit.nn.linear import Linear
 
@@ -23,7 +23,10 @@ class Sequential:
     Layers are numbered from 0, as their parameters are: `params[2]["weight"]` belongs
     to layer 2, and so do its error messages. A layer without an initialiser of its own
     takes the one that suits the activation after it: Xavier before tanh and sigmoid,
-    He before relu.
+    He before relu; normalisation and dropout between the two change nothing.
+
+    State and masks nest as parameters do, a tuple with one entry per layer; both are
+    `()` as a whole when no layer has any (`stateful`, `stochastic`).
 
     Raises ShapeError when two layers do not fit, UserInputError for no layers or for
     something that is no layer.
@@ -40,7 +43,7 @@ class Sequential:
         if not layers:
             raise UserInputError("Sequential needs at least one layer.")
         for i, layer in enumerate(layers):
-            if isinstance(layer, type) or not hasattr(layer, "features"):
+            if isinstance(layer, type) or not hasattr(layer, "apply_training"):
                 raise UserInputError(
                     f"layer {i} of Sequential is {layer!r}, which is not a layer. Give "
                     "values such as nn.Linear(4, 16) and nn.Tanh(), with parentheses."
@@ -60,9 +63,25 @@ class Sequential:
         return sum(layer.parameter_count for layer in self.layers)
 
     @property
-    def initializer_before(self) -> str | None:
+    def stateful(self) -> bool:
+        """Whether any layer has state."""
+        return any(layer.stateful for layer in self.layers)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether any layer draws masks."""
+        return any(layer.stochastic for layer in self.layers)
+
+    def initializer_before(self, following: Rule) -> Rule:
         """What its first layer wants."""
-        return self.layers[0].initializer_before
+        return self._rules(following)[0]
+
+    def _rules(self, following: Rule) -> list[Rule]:
+        """The initialiser before each layer, and after the last."""
+        rules = [following]
+        for layer in reversed(self.layers):
+            rules.append(layer.initializer_before(rules[-1]))
+        return rules[::-1]
 
     def features(self, given: int | None) -> int | None:
         """Carry a number of features through all layers."""
@@ -84,36 +103,115 @@ class Sequential:
         rng: np.random.Generator,
         dtype: Any = np.float64,
         *,
-        default: str = "xavier",
+        default: Rule = "xavier",
     ) -> tuple[Any, ...]:
         """Fresh parameters for every layer, drawn in order from one generator."""
         check_generator(rng)
         dtype = check_float(dtype)
-        rules = [layer.initializer_before for layer in self.layers[1:]] + [default]
+        rules = self._rules(default)[1:]
         return tuple(
-            layer.init(rng, dtype, default=rule or default)
+            layer.init(rng, dtype, default=rule)
             for layer, rule in zip(self.layers, rules, strict=True)
         )
 
-    def apply(self, params: Any, x: Any) -> Any:
-        """The output of the last layer.
+    def init_state(self, dtype: Any = np.float64) -> tuple[Any, ...]:
+        """The state of every layer, or () when none has any."""
+        if not self.stateful:
+            return ()
+        return tuple(layer.init_state(dtype) for layer in self.layers)
 
-        Raises ShapeError, naming the layer, for inputs or parameters that do not fit.
+    def masks(
+        self,
+        rng: np.random.Generator,
+        batch: int | Sequence[int],
+        dtype: Any = np.float64,
+        *,
+        features: int | None = None,
+    ) -> tuple[Any, ...]:
+        """Masks for every layer, drawn in order, or () when none needs any.
+
+        `batch` is the number of rows, or all axes of the input but the last.
         """
-        if not isinstance(params, Sequence) or len(params) != len(self.layers):
-            given = (
-                f"{len(params)}" if isinstance(params, Sequence) else repr(type(params))
-            )
-            raise ShapeError(
-                f"A network of {len(self.layers)} layers needs one entry of parameters "
-                f"for each and was given {given}. Use what this network's init drew."
-            )
-        for i, (layer, own) in enumerate(zip(self.layers, params, strict=True)):
+        if not self.stochastic:
+            return ()
+        drawn = []
+        for i, layer in enumerate(self.layers):
             try:
-                x = layer.apply(own, x)
+                drawn.append(layer.masks(rng, batch, dtype, features=features))
+            except ShapeError as problem:
+                raise ShapeError(f"layer {i}, {problem}") from None
+            features = layer.features(features)
+        return tuple(drawn)
+
+    def apply(self, params: Any, x: Any, state: Any = ()) -> Any:
+        """The output of the last layer, as it is when evaluated.
+
+        Raises ShapeError, naming the layer, for inputs, parameters or state that do not
+        fit, UserInputError for a network with state that is given none.
+        """
+        own = self._entries("parameters", params)
+        states = self._entries("state", state, self.stateful)
+        for i, layer in enumerate(self.layers):
+            try:
+                x = layer.apply(own[i], x, states[i])
             except ShapeError as problem:
                 raise ShapeError(f"layer {i}, {problem}") from None
         return x
+
+    def apply_training(
+        self, params: Any, x: Any, state: Any = (), masks: Any = ()
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """The output of the last layer in training, and the state after it.
+
+        Raises what `apply` raises, and UserInputError for masks that are needed and
+        missing.
+        """
+        params = self._entries("parameters", params)
+        states = self._entries("state", state, self.stateful)
+        masks = self._entries("masks", masks, self.stochastic)
+        after = []
+        for i, layer in enumerate(self.layers):
+            try:
+                x, new = layer.apply_training(params[i], x, states[i], masks[i])
+            except ShapeError as problem:
+                raise ShapeError(f"layer {i}, {problem}") from None
+            after.append(new)
+        return x, tuple(after) if self.stateful else ()
+
+    def _entries(self, what: str, given: Any, needed: bool = True) -> Sequence[Any]:
+        """One entry per layer, `()` for each where the whole has none."""
+        is_sequence = isinstance(given, Sequence) and not isinstance(given, str)
+        if is_sequence and len(given) == 0 and not needed:
+            return ((),) * len(self.layers)
+        if is_sequence and len(given) == len(self.layers) and needed:
+            return given
+        if needed and what in _MISSING and is_sequence and len(given) == 0:
+            raise UserInputError(f"This network {_MISSING[what]}")
+        found = f"{len(given)}" if is_sequence else repr(type(given))
+        if not needed:
+            raise ShapeError(
+                f"A network without {what} was given {found} entries of it: pass (), "
+                f"which is what this network itself gives."
+            )
+        raise ShapeError(
+            f"A network of {len(self.layers)} layers needs one entry of {what} "
+            f"for each and was given {found}. Use what this network's "
+            f"{_SOURCE[what]} gave."
+        )
+
+
+_SOURCE = {"parameters": "init", "state": "init_state", "masks": "masks"}
+_MISSING = {
+    "state": (
+        "has state, the running statistics of its BatchNorm layers, and was given "
+        "none. Evaluate with net.apply(params, x, state); the state comes from "
+        "net.init_state() and from every net.apply_training(...)."
+    ),
+    "masks": (
+        "has Dropout layers and was given no masks. Draw them before each step with "
+        "net.masks(rng, rows), or use net.apply(...) to evaluate without dropout."
+    ),
+}
 
 
 def mlp(
