@@ -21,11 +21,19 @@ class Optimizer:
     (updates, state): add the updates to the parameters with `apply_updates`. Arguments
     are never modified; parameters, gradients and updates are nested alike, and the
     state is a nested structure of arrays too, so that it can be saved.
+
+    `observe(state, loss)`, where there is one, gives the state after a validation loss
+    was seen (`reduce_on_plateau` has it); `train.fit` calls it after each epoch.
+    `one_vector` says that all parameters may be handed over as one flat vector and the
+    results are the same numbers: true of everything here, and to be claimed by your own
+    optimizer only if it treats no leaf apart from the others.
     """
 
     init: Callable[[Any], Any] = field(repr=False)
     update: Callable[..., tuple[Any, Any]] = field(repr=False)
     name: str = "optimizer"
+    observe: Callable[[Any, float], Any] | None = field(default=None, repr=False)
+    one_vector: bool = field(default=False, repr=False)
 
     def __str__(self) -> str:
         return self.name
@@ -71,6 +79,12 @@ def check_parameters(params: Any) -> None:
 
 def check_alike(what: str, tree: Any, params: Any) -> None:
     """Raise ShapeError, naming the leaf, unless nested and shaped as params."""
+    if (
+        type(tree) is np.ndarray
+        and type(params) is np.ndarray
+        and tree.shape == params.shape
+    ):
+        return  # One flat vector: the common case of training.
     leaves, structure = optree.tree_flatten(tree)
     others, wanted = optree.tree_flatten(params)
     if structure != wanted:
@@ -92,9 +106,18 @@ def _shape(leaf: Any) -> tuple[int, ...]:
     return leaf.shape if isinstance(leaf, np.ndarray) else np.shape(leaf)
 
 
+def needs_params(optimizer: str, params: Any) -> None:
+    """Raise UserInputError for an update that was not given the parameters."""
+    if params is None:
+        raise UserInputError(
+            f"{optimizer}: its update needs the parameters themselves. Call "
+            "update(grads, state, params)."
+        )
+
+
 def positive(optimizer: str, name: str, value: float) -> float:
     """The number, or UserInputError unless it is positive and finite."""
-    if not _is_number(value) or not isfinite(value) or value <= 0:
+    if not is_number(value) or not isfinite(value) or value <= 0:
         raise UserInputError(
             f"{optimizer}: {name} must be a positive number and is {value!r}. "
             "Common values are 0.001 to 0.1 for a rate."
@@ -102,9 +125,18 @@ def positive(optimizer: str, name: str, value: float) -> float:
     return float(value)
 
 
+def not_negative(optimizer: str, name: str, value: float) -> float:
+    """The number, or UserInputError unless it is finite and at least 0."""
+    if not is_number(value) or not isfinite(value) or value < 0:
+        raise UserInputError(
+            f"{optimizer}: {name} must be a number from 0 and is {value!r}."
+        )
+    return float(value)
+
+
 def fraction(optimizer: str, name: str, value: float) -> float:
     """The number, or UserInputError unless it is at least 0 and below 1."""
-    if not _is_number(value) or not 0 <= value < 1:
+    if not is_number(value) or not 0 <= value < 1:
         raise UserInputError(
             f"{optimizer}: {name} must be at least 0 and below 1 and is {value!r}; at "
             "1 the past would never fade. Common values are 0.9 to 0.999."
@@ -112,5 +144,6 @@ def fraction(optimizer: str, name: str, value: float) -> float:
     return float(value)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether it is one real number; True and False are not meant as such."""
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import optree
 
 from diffkit.optim.optimizer import (
@@ -11,75 +13,152 @@ from diffkit.optim.optimizer import (
     check_alike,
     check_parameters,
     fraction,
-    positive,
     zeros_like,
 )
+from diffkit.optim.schedules import Schedule, as_schedule, rate_at, said
 
 
-def sgd(rate: float) -> Optimizer:
-    """Gradient descent: w ← w − α·g, with α the `rate`; no state.
+class SgdState(NamedTuple):
+    """Steps taken."""
+
+    step: np.ndarray
+
+
+def sgd(rate: float | Schedule) -> Optimizer:
+    """Gradient descent: w ← w − α·g, with α the `rate`, a number or a schedule.
 
     Stochastic when the gradients are those of mini-batches. Source: Robbins and Monro,
     "A stochastic approximation method", 1951. Same as PyTorch's SGD(lr=rate).
 
     Raises UserInputError unless `rate` is positive and finite.
 
-    >>> import numpy as np
     >>> optimizer = sgd(0.1)
     >>> updates, state = optimizer.update(np.array([2.0]), optimizer.init(np.zeros(1)))
     >>> updates
     array([-0.2])
     """
-    rate = positive("sgd", "rate", rate)
+    schedule = as_schedule("sgd", rate)
 
-    def init(params: Any) -> tuple[()]:
+    def init(params: Any) -> SgdState:
         check_parameters(params)
-        return ()
+        return SgdState(np.array(0))
 
-    def update(grads: Any, state: tuple[()], params: Any = None) -> tuple[Any, Any]:
+    def update(grads: Any, state: SgdState, params: Any = None) -> tuple[Any, SgdState]:
         if params is not None:
             check_alike("gradients", grads, params)
-        return optree.tree_map(lambda g: -rate * g, grads), state
+        step = int(state.step)
+        alpha = rate_at(schedule, step)
+        updates = optree.tree_map(lambda g: -alpha * g, grads)
+        return updates, SgdState(np.array(step + 1))
 
-    return Optimizer(init, update, f"sgd({rate:g})")
+    return Optimizer(init, update, f"sgd({said(rate)})", one_vector=True)
 
 
 class MomentumState(NamedTuple):
-    """The velocity v of each parameter."""
+    """Steps taken, and the velocity v of each parameter."""
 
+    step: np.ndarray
     velocity: Any
 
 
-def momentum(rate: float, beta: float = 0.9) -> Optimizer:
+def momentum(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
     """Heavy ball: v ← β·v + g, then w ← w − α·v, starting from v = 0.
 
     Of the two textbook forms this is the one that sums gradients (PyTorch's
     SGD(momentum=β)): under a steady gradient v tends to g/(1 − β), so its effective
-    rate is α/(1 − β). The form that averages them, v ← β·v + (1 − β)·g, takes the
-    same path with a rate larger by 1/(1 − β). Source: Polyak, "Some methods of
-    speeding up the convergence of iteration methods", 1964, written there as
+    rate is α/(1 − β). `averaged_momentum` is the other. Source: Polyak, "Some methods
+    of speeding up the convergence of iteration methods", 1964, written there as
     w ← w − α·g + β·(w − w_before), which is the same for a constant rate.
 
     Raises UserInputError unless `rate` is positive and 0 ≤ `beta` < 1.
 
-    >>> import numpy as np
     >>> optimizer, w = momentum(0.1, 0.5), np.zeros(1)
     >>> first, state = optimizer.update(np.array([1.0]), optimizer.init(w))
     >>> second, state = optimizer.update(np.array([1.0]), state)
     >>> first, second
     (array([-0.1]), array([-0.15]))
     """
-    rate = positive("momentum", "rate", rate)
     beta = fraction("momentum", "beta", beta)
+    return _with_velocity(
+        "momentum", rate, beta, lambda v, g: beta * v + g, lambda v, g: v
+    )
+
+
+def averaged_momentum(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
+    """The other textbook form: v ← β·v + (1 − β)·g, then w ← w − α·v, from v = 0.
+
+    v is a running average of gradients, so that under a steady gradient it tends to g
+    and the effective rate is α itself: 1/(1 − β) times less than `momentum` with the
+    same numbers. `averaged_momentum(α/(1 − β), β)` and `momentum(α, β)` take the same
+    path. PyTorch's SGD(momentum=β, dampening=1 − β) differs in its first step, which is
+    not dampened.
+
+    Raises UserInputError unless `rate` is positive and 0 ≤ `beta` < 1.
+
+    >>> optimizer, w = averaged_momentum(0.1, 0.5), np.zeros(1)
+    >>> first, state = optimizer.update(np.array([1.0]), optimizer.init(w))
+    >>> second, state = optimizer.update(np.array([1.0]), state)
+    >>> first, second
+    (array([-0.05]), array([-0.075]))
+    """
+    beta = fraction("averaged_momentum", "beta", beta)
+    return _with_velocity(
+        "averaged_momentum",
+        rate,
+        beta,
+        lambda v, g: beta * v + (1.0 - beta) * g,
+        lambda v, g: v,
+    )
+
+
+def nesterov(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
+    """Nesterov's momentum: v ← β·v + g, then w ← w − α·(g + β·v), from v = 0.
+
+    The form of Sutskever et al., "On the importance of initialization and momentum in
+    deep learning", 2013, rewritten for the point looked ahead to, so that the gradient
+    is taken at the parameters themselves: PyTorch's SGD(momentum=β, nesterov=True).
+    The effective rate under a steady gradient is α/(1 − β), as of `momentum`. Source:
+    Nesterov, "A method of solving a convex programming problem with convergence rate
+    O(1/k²)", 1983.
+
+    Raises UserInputError unless `rate` is positive and 0 ≤ `beta` < 1.
+
+    >>> optimizer, w = nesterov(0.1, 0.5), np.zeros(1)
+    >>> first, state = optimizer.update(np.array([1.0]), optimizer.init(w))
+    >>> second, state = optimizer.update(np.array([1.0]), state)
+    >>> first.round(6), second.round(6)
+    (array([-0.15]), array([-0.175]))
+    """
+    beta = fraction("nesterov", "beta", beta)
+    return _with_velocity(
+        "nesterov", rate, beta, lambda v, g: beta * v + g, lambda v, g: g + beta * v
+    )
+
+
+def _with_velocity(
+    name: str,
+    rate: float | Schedule,
+    beta: float,
+    faster: Callable[[Any, Any], Any],
+    direction: Callable[[Any, Any], Any],
+) -> Optimizer:
+    """Step by v ← faster(v, g), then w ← w − α·direction(v, g)."""
+    schedule = as_schedule(name, rate)
 
     def init(params: Any) -> MomentumState:
-        return MomentumState(zeros_like(params))
+        return MomentumState(np.array(0), zeros_like(params))
 
     def update(
         grads: Any, state: MomentumState, params: Any = None
     ) -> tuple[Any, MomentumState]:
         check_alike("gradients", grads, state.velocity)
-        velocity = optree.tree_map(lambda v, g: beta * v + g, state.velocity, grads)
-        return optree.tree_map(lambda v: -rate * v, velocity), MomentumState(velocity)
+        step = int(state.step)
+        alpha = rate_at(schedule, step)
+        velocity = optree.tree_map(faster, state.velocity, grads)
+        updates = optree.tree_map(
+            lambda v, g: -alpha * direction(v, g), velocity, grads
+        )
+        return updates, MomentumState(np.array(step + 1), velocity)
 
-    return Optimizer(init, update, f"momentum({rate:g}, {beta:g})")
+    shown = f"{name}({said(rate)}, {beta:g})"
+    return Optimizer(init, update, shown, one_vector=True)

@@ -12,7 +12,12 @@ from diffkit.errors import DtypeError, ShapeError, UserInputError
 OPTIMIZERS = {
     "sgd": optim.sgd(0.05),
     "momentum": optim.momentum(0.05, 0.8),
+    "averaged_momentum": optim.averaged_momentum(0.05, 0.8),
+    "nesterov": optim.nesterov(0.05, 0.8),
+    "adagrad": optim.adagrad(0.05, 1e-6),
+    "rmsprop": optim.rmsprop(0.05, 0.9, 1e-6),
     "adam": optim.adam(0.05, 0.85, 0.95, 1e-6),
+    "adamw": optim.adamw(0.05, 0.85, 0.95, 1e-6, 0.3),
 }
 
 
@@ -47,7 +52,22 @@ def by_hand(name, w, gradients):
             w = w - 0.05 * g
         elif name == "momentum":  # Polyak's own form
             w, before = w - 0.05 * g + 0.8 * (w - before), w
+        elif name == "averaged_momentum":
+            m = 0.8 * m + 0.2 * g
+            w = w - 0.05 * m
+        elif name == "nesterov":  # Sutskever's form; w is the point looked ahead to
+            theta = w - 0.8 * m
+            m = 0.8 * m - 0.05 * g
+            w = theta + m + 0.8 * m
+        elif name == "adagrad":
+            v += g**2
+            w = w - 0.05 * g / (v**0.5 + 1e-6)
+        elif name == "rmsprop":
+            v = 0.9 * v + 0.1 * g**2
+            w = w - 0.05 * g / (v**0.5 + 1e-6)
         else:
+            if name == "adamw":
+                w = w - 0.05 * 0.3 * w
             m = 0.85 * m + 0.15 * g
             v = 0.95 * v + 0.05 * g**2
             m_hat, v_hat = m / (1 - 0.85**t), v / (1 - 0.95**t)
@@ -74,6 +94,52 @@ def test_claim_c1_gradient_descent_on_one_weight():
         path.append(float(w))
     assert path[:2] == pytest.approx([0.6, 1.08], rel=1e-15)
     np.testing.assert_allclose(path, 3 * (1 - 0.8 ** np.arange(1, 21)), rtol=1e-14)
+
+
+def test_the_two_forms_of_momentum_differ_by_a_rate(rng):
+    gradients = rng.normal(size=(60, 3))
+    heavy = run(optim.momentum(0.05, 0.8), np.ones(3), gradients)
+    averaged = run(
+        optim.averaged_momentum(0.05 / (1 - 0.8), 0.8), np.ones(3), gradients
+    )
+    np.testing.assert_allclose(averaged, heavy, rtol=1e-12)
+
+
+def test_the_averaged_form_reaches_the_rate_itself():
+    path = run(optim.averaged_momentum(0.1, 0.9), np.zeros(1), np.ones((400, 1)))
+    assert path[-2][0] - path[-1][0] == pytest.approx(0.1, rel=1e-12)
+
+
+def test_claim_c21_the_rate_of_adagrad_decays_to_zero():
+    path = run(optim.adagrad(0.1), np.zeros(1), np.full((400, 1), 3.0))
+    lengths = -np.diff([0.0, *(w[0] for w in path)])
+    np.testing.assert_allclose(lengths, 0.1 / np.sqrt(np.arange(1, 401)), rtol=1e-9)
+
+
+def test_claim_c21_what_the_epsilon_of_rmsprop_is_for():
+    gradients = [np.array([0.0, 1.0])]
+    with np.errstate(invalid="ignore"):
+        (without,) = run(optim.rmsprop(eps=0.0), np.zeros(2), gradients)
+    (with_it,) = run(optim.rmsprop(), np.zeros(2), gradients)
+    assert np.isnan(without[0])
+    assert with_it[0] == 0
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_one_flat_vector_gives_the_same_numbers(name, rng):
+    optimizer = optim.chain(optim.clip_by_global_norm(1.0), OPTIMIZERS[name])
+    assert optimizer.one_vector
+    params = {"w": rng.normal(size=(4, 3)), "b": rng.normal(size=3)}
+
+    def flat(tree):
+        return np.concatenate([np.ravel(a) for a in optree.tree_leaves(tree)])
+
+    gradients = [
+        optree.tree_map(lambda a: rng.normal(size=a.shape), params) for _ in range(20)
+    ]
+    nested = run(optimizer, params, gradients)
+    vectors = run(optimizer, flat(params), [flat(g) for g in gradients])
+    np.testing.assert_array_equal([flat(w) for w in nested], vectors)
 
 
 def test_momentum_reaches_the_effective_rate_of_its_form():
@@ -130,6 +196,11 @@ def test_updates_repeat_from_the_same_state(name, rng):
         (lambda: optim.adam(0.1, 1.0), "adam: b1"),
         (lambda: optim.adam(0.1, b2=1.5), "adam: b2"),
         (lambda: optim.adam(0.1, eps=0), "adam: eps must be a positive number"),
+        (lambda: optim.adamw(weight_decay=-1), "adamw: weight_decay must be a number"),
+        (lambda: optim.adagrad(eps=-1), "adagrad: eps must be a number from 0"),
+        (lambda: optim.rmsprop(beta=1), "rmsprop: beta must be at least 0 and below"),
+        (lambda: optim.nesterov(0.1, 2), "nesterov: beta"),
+        (lambda: optim.averaged_momentum(0), "averaged_momentum: rate must be a pos"),
     ],
 )
 def test_hyperparameters_are_checked(build, said):
@@ -156,7 +227,12 @@ def test_optimizers_say_what_they_are():
     assert [str(o) for o in OPTIMIZERS.values()] == [
         "sgd(0.05)",
         "momentum(0.05, 0.8)",
+        "averaged_momentum(0.05, 0.8)",
+        "nesterov(0.05, 0.8)",
+        "adagrad(0.05, 1e-06)",
+        "rmsprop(0.05, 0.9, 1e-06)",
         "adam(0.05, 0.85, 0.95, 1e-06)",
+        "adamw(0.05, 0.85, 0.95, 1e-06, 0.3)",
     ]
 
 
@@ -169,7 +245,17 @@ def test_200_steps_equal_pytorchs(name, rng):
     theirs = {
         "sgd": lambda: torch.optim.SGD([leaf], lr=0.05),
         "momentum": lambda: torch.optim.SGD([leaf], lr=0.05, momentum=0.8),
+        # The same path as ours by the rate: its own dampening spares the first step.
+        "averaged_momentum": lambda: torch.optim.SGD([leaf], lr=0.01, momentum=0.8),
+        "nesterov": lambda: torch.optim.SGD(
+            [leaf], lr=0.05, momentum=0.8, nesterov=True
+        ),
+        "adagrad": lambda: torch.optim.Adagrad([leaf], lr=0.05, eps=1e-6),
+        "rmsprop": lambda: torch.optim.RMSprop([leaf], lr=0.05, alpha=0.9, eps=1e-6),
         "adam": lambda: torch.optim.Adam([leaf], lr=0.05, betas=(0.85, 0.95), eps=1e-6),
+        "adamw": lambda: torch.optim.AdamW(
+            [leaf], lr=0.05, betas=(0.85, 0.95), eps=1e-6, weight_decay=0.3
+        ),
     }[name]()
     path = run(OPTIMIZERS[name], np.ones(5), gradients)
     for ours, gradient in zip(path, gradients, strict=True):
