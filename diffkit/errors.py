@@ -112,7 +112,32 @@ class ExperimentError(DiffkitError):
 
 
 class DivergenceError(DiffkitError, ArithmeticError):
-    """Training whose loss stopped being finite."""
+    """Training whose loss stopped being finite; `history` is all of it up to there."""
+
+    history: object = None
+
+
+class CheckpointError(DiffkitError, OSError):
+    """A checkpoint that cannot be written or read.
+
+    When it could not be written during training, `history` holds that training as it
+    stands, in memory; nothing that was learned is lost with the file.
+    """
+
+    history: object = None
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C during training.
+
+    `history` is the training up to there; `checkpoint` the file that it can be resumed
+    from, or None.
+    """
+
+    def __init__(self, message: str, history: object, checkpoint: str | None) -> None:
+        super().__init__(message)
+        self.history = history
+        self.checkpoint = checkpoint
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

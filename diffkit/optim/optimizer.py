@@ -79,11 +79,7 @@ def check_parameters(params: Any) -> None:
 
 def check_alike(what: str, tree: Any, params: Any) -> None:
     """Raise ShapeError, naming the leaf, unless nested and shaped as params."""
-    if (
-        type(tree) is np.ndarray
-        and type(params) is np.ndarray
-        and tree.shape == params.shape
-    ):
+    if _are_arrays(tree, params) and tree.shape == params.shape:
         return  # One flat vector: the common case of training.
     leaves, structure = optree.tree_flatten(tree)
     others, wanted = optree.tree_flatten(params)
@@ -99,6 +95,10 @@ def check_alike(what: str, tree: Any, params: Any) -> None:
                 f"The {what} for {name} have shape {np.shape(leaf)}, and {name} has "
                 f"shape {np.shape(other)}. They must be the same."
             )
+
+
+def _are_arrays(one: Any, other: Any) -> bool:
+    return type(one) is np.ndarray and type(other) is np.ndarray
 
 
 def _shape(leaf: Any) -> tuple[int, ...]:

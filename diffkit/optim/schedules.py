@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, isfinite, pi
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -201,7 +201,9 @@ def as_schedule(optimizer: str, rate: Any) -> Schedule:
 
     Raises UserInputError for anything else that cannot be called.
     """
-    return rate if callable(rate) else Constant(positive(optimizer, "rate", rate))
+    if callable(rate):
+        return cast(Schedule, rate)
+    return Constant(positive(optimizer, "rate", rate))
 
 
 def rate_at(schedule: Schedule, step: int) -> float:
