@@ -90,12 +90,14 @@ class Layer(Protocol):
         ...
 
 
-def check_generator(rng: Any) -> None:
+def check_generator(rng: Any, method: str = "init") -> None:
     """Raise UserInputError for anything but a NumPy generator."""
     if not isinstance(rng, np.random.Generator):
         raise UserInputError(
-            f"init needs a numpy.random.Generator and was given {rng!r}: randomness "
-            "has one visible source. Write net.init(np.random.default_rng(0))."
+            f"{method} needs a numpy.random.Generator and was given {rng!r}: "
+            "randomness has one visible source. Write "
+            f"net.{method}(np.random.default_rng(0)"
+            + (")." if method == "init" else ", rows).")
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -44,9 +44,6 @@ class Linear:
     bias: bool = True
     initializer: str | Initializer | None = None
 
-    stateful: ClassVar[bool] = False
-    stochastic: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         said = f"Linear({self.n_in!r}, {self.n_out!r})"
         check_size(said, "n_in", self.n_in)
@@ -61,6 +58,16 @@ class Linear:
     def parameter_count(self) -> int:
         """n_in·n_out weights and n_out biases."""
         return int(self.n_in * self.n_out + (self.n_out if self.bias else 0))
+
+    @property
+    def stateful(self) -> bool:
+        """It has no state."""
+        return False
+
+    @property
+    def stochastic(self) -> bool:
+        """Nothing in it is random."""
+        return False
 
     def initializer_before(self, following: Rule) -> Rule:
         """Xavier: an affine layer has the slope 1 that the rule assumes."""

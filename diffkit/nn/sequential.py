@@ -1,19 +1,18 @@
-"""Layers one after another, and the multilayer perceptron made of them."""
+"""Layers one after another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from diffkit.errors import ShapeError, UserInputError
-from diffkit.nn.activations import get_activation
-from diffkit.nn.initializers import Initializer, Rule
+from diffkit.nn.initializers import Rule
 from diffkit.nn.layer import Layer, check_float, check_generator
-from diffkit.nn.linear import Linear
+from diffkit.nn.parameters import check_names, named_leaves, replaced
+from diffkit.nn.summary import Summary, Visit, input_shape, summarise, walk
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -31,7 +30,8 @@ class Sequential:
     Raises ShapeError when two layers do not fit, UserInputError for no layers or for
     something that is no layer.
 
-    >>> net = Sequential(Linear(4, 16), get_activation("tanh"), Linear(16, 3))
+    >>> from diffkit.nn import Linear, Tanh
+    >>> net = Sequential(Linear(4, 16), Tanh(), Linear(16, 3))
     >>> params = net.init(np.random.default_rng(0))
     >>> net.apply(params, np.zeros((5, 4))).shape, net.parameter_count
     ((5, 3), 131)
@@ -178,6 +178,86 @@ class Sequential:
             after.append(new)
         return x, tuple(after) if self.stateful else ()
 
+    def walk(
+        self, params: Any, x: Any, state: Any, masks: Any, path: str, visit: Visit
+    ) -> Any:
+        """Apply in training, reporting every layer by its path (for `summary`)."""
+        own = self._entries("parameters", params)
+        states = self._entries("state", state, self.stateful)
+        masks = self._entries("masks", masks, self.stochastic)
+        for i, layer in enumerate(self.layers):
+            here = f"{path}.{i}" if path else str(i)
+            x = walk(layer, own[i], x, states[i], masks[i], here, visit)
+        return x
+
+    def named_parameters(self, params: Any) -> dict[str, Any]:
+        """The arrays by dotted name, such as "2.weight", in order.
+
+        The names are PyTorch's for the same layers; a Linear's weight is the transpose
+        of PyTorch's. Raises what `check_parameters` raises.
+
+        >>> from diffkit.nn import Linear, Tanh
+        >>> net = Sequential(Linear(2, 8), Tanh(), Linear(8, 1))
+        >>> named = net.named_parameters(net.init(np.random.default_rng(0)))
+        >>> {name: array.shape for name, array in named.items()}
+        {'0.bias': (8,), '0.weight': (2, 8), '2.bias': (1,), '2.weight': (8, 1)}
+        """
+        self.check_parameters(params)
+        return named_leaves(params)
+
+    def check_parameters(self, params: Any) -> None:
+        """Raise unless `params` are nested, named and shaped as this network's.
+
+        Raises UnknownNameError for names that it lacks, with the nearest, ShapeError
+        for shapes, missing arrays and another nesting.
+        """
+        own = self.init(np.random.default_rng(0))
+        check_names(named_leaves(params), named_leaves(own))
+        self._entries("parameters", params)
+
+    def replace_parameters(self, params: Any, named: Mapping[str, Any]) -> Any:
+        """The parameters with some put in place by name, dtypes kept.
+
+        Raises UnknownNameError with the nearest name, ShapeError for another shape.
+
+        >>> from diffkit.nn import Linear
+        >>> net = Sequential(Linear(2, 1))
+        >>> params = net.init(np.random.default_rng(0))
+        >>> net.replace_parameters(params, {"0.weight": [[1], [2]]})[0]["weight"]
+        array([[1.],
+               [2.]])
+        """
+        self.check_parameters(params)
+        return replaced(params, named)
+
+    def summary(
+        self,
+        batch: int | Sequence[int] = 1,
+        features: int | None = None,
+        dtype: Any = np.float64,
+    ) -> Summary:
+        """Layers, shapes, parameters, flops and activation bytes, for one batch.
+
+        Counted in the traced program, not estimated: flops are those of one forward
+        pass in training, weighted as the table of primitives says, activation bytes
+        what the reverse pass reads of each layer's values. `features` is needed only
+        where no layer says how many it takes.
+
+        Raises UserInputError for a batch that makes no sense, or features not known.
+
+        >>> from diffkit.nn import Linear, Tanh
+        >>> net = Sequential(Linear(4, 16), Tanh(), Linear(16, 3))
+        >>> print(str(net.summary(batch=5)))
+               layer          output   parameters  flops  activation bytes
+               input          (5, 4)            0      0               160
+        0      Linear(4, 16)  (5, 16)          80    640                 0
+        1      Tanh()         (5, 16)           0  1,760               640
+        2      Linear(16, 3)  (5, 3)           51    480                 0
+        total                                 131  2,880               800
+        batch 5, float64; flops of one forward pass in training; ...
+        """
+        return summarise(self, input_shape(self, batch, features), dtype)
+
     def _entries(self, what: str, given: Any, needed: bool = True) -> Sequence[Any]:
         """One entry per layer, `()` for each where the whole has none."""
         is_sequence = isinstance(given, Sequence) and not isinstance(given, str)
@@ -212,39 +292,3 @@ _MISSING = {
         "net.masks(rng, rows), or use net.apply(...) to evaluate without dropout."
     ),
 }
-
-
-def mlp(
-    sizes: Sequence[int],
-    activation: str = "tanh",
-    output: str = "identity",
-    initializer: str | Initializer | None = None,
-    bias: bool = True,
-) -> Sequential:
-    """A multilayer perceptron: `sizes` (4, 16, 3) means 4 inputs, 16 hidden, 3 outputs.
-
-    `activation` follows each hidden layer and `output` the last one; the output
-    "identity" adds no layer. `initializer` and `bias` are those of `Linear`.
-
-    Raises UserInputError for fewer than two sizes, UnknownNameError for an unknown
-    activation or initialiser.
-
-    >>> mlp((2, 8, 1))
-    Sequential(Linear(2, 8), Tanh(), Linear(8, 1))
-    >>> mlp((10, 64, 32, 1), "relu").parameter_count
-    2817
-    """
-    sizes = tuple(sizes)
-    if len(sizes) < 2:
-        raise UserInputError(
-            f"sizes={sizes} has no layer: give at least the numbers of inputs and "
-            "outputs, such as (4, 16, 3)."
-        )
-    hidden, last = get_activation(activation), get_activation(output)
-    layers: list[Layer] = []
-    for n_in, n_out in pairwise(sizes[:-1]):
-        layers += [Linear(n_in, n_out, bias, initializer), hidden]
-    layers.append(Linear(sizes[-2], sizes[-1], bias, initializer))
-    if output != "identity":
-        layers.append(last)
-    return Sequential(*layers)
