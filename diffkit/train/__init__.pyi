@@ -1,4 +1,5 @@
 from . import data as data
+from . import metrics as metrics
 from .batches import (
     Batches as Batches,
 )
