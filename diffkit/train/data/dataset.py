@@ -130,9 +130,8 @@ def standardize(data: Dataset) -> Dataset:
     """
     x, _ = data.train
     mean, scale = x.mean(axis=0), x.std(axis=0)
-    # A deviation that is only the rounding of a constant is no scale to divide by.
-    flat = scale <= 4 * np.finfo(x.dtype).eps * np.abs(x).max(axis=0, initial=0)
-    scale = np.where(flat, 1.0, scale)
+    # A constant's deviation may come out as rounding, no scale to divide by.
+    scale = np.where(x.max(axis=0) == x.min(axis=0), 1.0, scale)
     scaled = _each(data, lambda x, y: ((x - mean) / scale, y))
     return replace(scaled, mean=mean, scale=scale)
 
@@ -140,7 +139,7 @@ def standardize(data: Dataset) -> Dataset:
 def standardize_target(data: Dataset) -> Dataset:
     """Numbers in y with mean 0 and variance 1 on the training rows; others alike."""
     _, y = data.train
-    mean, scale = float(y.mean()), float(y.std()) or 1.0
+    mean, scale = float(y.mean()), float(y.std()) if y.max() > y.min() else 1.0
     scaled = _each(data, lambda x, y: (x, (y - mean) / scale))
     return replace(scaled, target_mean=mean, target_scale=scale)
 

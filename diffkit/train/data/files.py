@@ -143,7 +143,7 @@ def _task(table: Table, target: str, task: Task) -> Task:
     cells = table.frame[target]
     values = table.numbers(target)
     text = np.isnan(values)
-    distinct = cells.nunique()
+    distinct = len(np.unique(cells.to_numpy(str) if text.any() else values))
     if text.any() and not text.all() and text.mean() < 0.5 and task != "classes":
         row = int(np.flatnonzero(text)[0])
         raise UserInputError(
