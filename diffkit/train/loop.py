@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from math import isfinite
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
@@ -12,10 +13,22 @@ import numpy as np
 import optree
 
 from diffkit.backends import Backend, get_backend
-from diffkit.errors import DivergenceError, ShapeError, UserInputError
-from diffkit.prepared import Prepared
+from diffkit.errors import (
+    CheckpointError,
+    DivergenceError,
+    TrainingInterrupted,
+    UserInputError,
+)
 from diffkit.train.batches import Batches
-from diffkit.train.history import History, Record, tidy
+from diffkit.train.callbacks import Callback
+from diffkit.train.checkpoint import LAST, Checkpoint, check_metadata, load
+from diffkit.train.gradients import (
+    Gradients,
+    Threads,
+    prepare_whole,
+    shard_sizes,
+)
+from diffkit.train.history import History, Record, from_columns
 from diffkit.train.inputs import (
     Pair,
     check_pair,
@@ -24,9 +37,19 @@ from diffkit.train.inputs import (
     generator_from,
     positive_integer,
 )
-from diffkit.train.parts import InitUpdate, Network, check_parts
+from diffkit.train.layout import Layout, layout_for
+from diffkit.train.objective import Objective
+from diffkit.train.parts import InitUpdate, Network, check_metrics, check_parts
 from diffkit.train.progress import progress_bar
-from diffkit.transform import prepare
+from diffkit.train.remote import connect
+from diffkit.train.run import Augment, Plan, Run
+from diffkit.train.standing import (
+    GENERATORS,
+    Standing,
+    drawn_states,
+    from_checkpoint,
+)
+from diffkit.train.stopping import EarlyStopping
 
 
 def fit(
@@ -41,8 +64,20 @@ def fit(
     drop_last: bool = False,
     shuffle: bool = True,
     validation: float | tuple[Any, Any] | None = None,
+    metrics: Mapping[str, Callable[[Any, Any], Any]] | None = None,
+    early_stopping: EarlyStopping | None = None,
+    callbacks: Iterable[Callback] = (),
+    accumulate: int = 1,
+    shards: int = 1,
+    client: Any = None,
+    augment: Augment | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 1,
+    resume: bool | str | os.PathLike[str] = False,
+    metadata: Mapping[str, Any] | None = None,
     rng: np.random.Generator | int = 0,
     params: Any = None,
+    net_state: Any = None,
     on_divergence: Literal["raise", "stop"] = "raise",
     progress: bool = True,
 ) -> History:
@@ -52,12 +87,35 @@ def fit(
     booleans, or integer class labels. `batch_size=None` is full-batch descent;
     otherwise rows are shuffled anew in each epoch, and the last partial batch is one
     of its own size, or left out with `drop_last`. `validation` is a pair (x, y) or a
-    fraction of the rows, drawn once. `params` go on from given parameters; fresh ones
-    are drawn by `net.init`. Everything runs in the precision of the parameters.
+    fraction of the rows, drawn once. `params` (and `net_state`) go on from given ones;
+    fresh ones are drawn by `net.init`. Everything runs in the precision of the
+    parameters. A network with state or masks is trained by its `apply_training` and
+    evaluated by its `apply`.
 
-    `rng` is a generator or its seed. Initialisation, validation split and shuffling
-    each get a generator spawned from it, so that giving parameters does not change the
-    order of the batches, and every backend sees the same batches.
+    `metrics` are functions (outputs, labels) -> number, measured on all training and
+    validation rows after each epoch. `early_stopping` is an `EarlyStopping`; each of
+    `callbacks` is called with an `EpochReport` after each epoch, and ends training by
+    returning True. `augment(x, rng)` gives the rows to train on in place of a batch's.
+
+    `accumulate=k` takes one step of the optimizer for every k batches, with their mean
+    gradient weighted by rows: up to rounding that of one batch of all their rows
+    (except through batch normalisation, which sees each batch apart). `shards=n`
+    splits each batch into n parts whose gradients are found at the same time, on local
+    threads, or on the workers of `client`, a `distributed.Client` or the address of
+    its scheduler. Both need a loss that is a mean over rows.
+
+    `checkpoint` is a folder: "last.safetensors" is written every `checkpoint_every`
+    epochs and at the end, "best.safetensors" after each epoch with the best validation
+    loss so far. `resume=True` goes on from the folder's last one (`resume=path` from
+    any) to `epochs` in total, bit for bit as if never interrupted: give the same data,
+    settings and `rng` again. `metadata` is JSON to keep in the checkpoints. Ctrl-C
+    writes a checkpoint in the middle of the epoch and raises TrainingInterrupted, a
+    KeyboardInterrupt, with the history; so does a CheckpointError for a full disk.
+
+    `rng` is a generator or its seed. Initialisation, validation split, shuffling, masks
+    and augmentation each get a generator spawned from it, so that giving parameters
+    does not change the order of the batches, and every backend sees the same batches
+    and masks.
 
     The gradient is traced, differentiated and compiled once per batch size, before the
     first step, by any `backend`. Neither data nor given parameters are modified. When
@@ -66,189 +124,265 @@ def fit(
     progress bar is drawn on stderr, and only on a terminal.
 
     Raises UserInputError and its kinds for arguments that cannot be used, before any
-    training; DivergenceError; and whatever preparing the program raises.
+    training; CheckpointError for one that cannot be read or written; DivergenceError;
+    TrainingInterrupted; and whatever preparing the program raises.
     """
     epochs = positive_integer("epochs", epochs)
+    accumulate = positive_integer("accumulate", accumulate)
+    shards = positive_integer("shards", shards)
+    every = positive_integer("checkpoint_every", checkpoint_every)
     if on_divergence not in ("raise", "stop"):
         raise UserInputError(
             f"on_divergence must be 'raise' or 'stop' and is {on_divergence!r}."
         )
     check_parts(net, loss, optimizer)
+    measured = check_metrics(metrics)
+    if early_stopping is not None:
+        early_stopping.check(measured, validation is not None)
+    folder = None if checkpoint is None else Path(checkpoint)
+    source = _source(resume, folder, params)
     started = perf_counter()
     chosen = get_backend(backend)
     loaded = perf_counter()
-    for_init, for_split, for_order = generator_from(rng).spawn(3)
+    objective = Objective(net, loss)
+    spawned = generator_from(rng).spawn(len(GENERATORS))
+    generators: dict[str, np.random.Generator] = dict(
+        zip(GENERATORS, spawned, strict=True)
+    )
     if params is None:
-        params = net.init(for_init)
+        params = net.init(generators["init"])
     dtype = check_params(params)
     params = optree.tree_map(np.asarray, params)
-    state = optimizer.init(params)
+    if net_state is None:
+        net_state = objective.first_state(dtype)
     pair = check_pair(data, dtype)
-    training, held_out = check_validation(validation, pair, dtype, for_split)
+    training, held_out = check_validation(validation, pair, dtype, generators["split"])
     batches = Batches(len(training[0]), batch_size, drop_last, shuffle)
-
-    def objective(params: Any, x: Any, y: Any) -> Any:
-        return loss(net.apply(params, x), y)
-
+    _check_parallel(objective, batches, shards, client)
     for part in (training, held_out):
         if part is not None:
-            _try_out(objective, params, part, max(batches.sizes))
+            objective.check(params, net_state, part, max(batches.sizes))
+    for what, many in (("accumulate", accumulate), ("shards", shards)):
+        if many > 1:
+            objective.check_mean(f"{what}={many}", params, net_state, training)
+
+    layout = layout_for(optimizer, params)
+    packed = layout.pack(params)
+    state, records = optimizer.init(packed), []
+    at = Standing(packed, net_state, state, drawn_states(generators))
+    settings: dict[str, str] = {}
+    if folder is not None or source is not None:
+        settings = _settings(
+            objective, optimizer, batches, accumulate, training, held_out
+        )
+    if source is not None:
+        like = {
+            "params": params,
+            "net_state": net_state,
+            "optimizer_state": layout.unpack_state(state),
+        }
+        saved = load(source, like)
+        _check_same(saved, settings, source)
+        records = from_columns(saved.history, list(measured))
+        at = from_checkpoint(saved, layout, state, len(records))
     checked = perf_counter()
-    programs = _prepare(objective, params, training, batches, chosen)
+    gradients = _gradients(
+        objective, layout, batches, training, at, chosen, shards, client
+    )
     prepared = perf_counter()
 
-    run = _Run(objective, optimizer, params, state, programs)
-    diverged_at = None
-    # Overflow is reported as divergence, with its step; not as a warning before it.
-    quiet = np.errstate(all="ignore")
-    with quiet, progress_bar(progress, epochs, len(batches)) as advance:
-        try:
-            run.validate(0, held_out)
-            for epoch in range(1, epochs + 1):
-                run.train(epoch, training, batches, for_order, advance)
-                run.validate(epoch, held_out)
-        except DivergenceError:
-            if on_divergence == "raise":
-                raise
-            diverged_at = run.step
+    plan = Plan(
+        objective=objective,
+        optimizer=optimizer,
+        layout=layout,
+        gradients=gradients,
+        training=training,
+        held_out=held_out,
+        batches=batches,
+        epochs=epochs,
+        accumulate=accumulate,
+        metrics=measured,
+        augment=augment,
+        stopping=early_stopping,
+        callbacks=tuple(callbacks),
+        folder=folder,
+        every=every,
+        settings=settings,
+        metadata=check_metadata(metadata),
+    )
     phases = {
         "load": loaded - started,
         "check": checked - loaded,
         "prepare": prepared - checked,
-        **run.phases,
     }
-    infos = {size: program.info for size, program in programs.items()}
-    frame = tidy(run.records)
-    return History(run.params, run.state, frame, phases, infos, diverged_at)
+    return _trained(plan, generators, at, records, phases, on_divergence, progress)
 
 
-@dataclass(slots=True)
-class _Run:
-    """The one mutable thing here: where training stands."""
+def _trained(
+    plan: Plan,
+    generators: Mapping[str, np.random.Generator],
+    at: Standing,
+    records: list[Record],
+    phases: Mapping[str, float],
+    on_divergence: str,
+    progress: bool,
+) -> History:
+    """Run the plan; whatever ends it early carries the history."""
+    run = Run(plan, generators, at, records)
+    if records:
+        run.began -= records[-1][5]
+    done = (at.epoch - 1) * len(plan.batches) + at.batch
+    total = plan.epochs * len(plan.batches)
+    # Overflow is reported as divergence, with its step; not as a warning before it.
+    quiet = np.errstate(all="ignore")
+    try:
+        with quiet, progress_bar(progress, plan.epochs, total, done) as advance:
+            ended = run.go(advance)
+    except DivergenceError as problem:
+        lost = run.records[-1][1]
+        problem.history = history = run.history(phases, "divergence", lost)
+        if on_divergence == "raise":
+            raise
+        return history
+    except CheckpointError as problem:
+        problem.history = run.history(phases, "checkpoint")
+        raise
+    except KeyboardInterrupt as interruption:
+        history = run.history(phases, "interrupted")
+        try:
+            path = run.save(LAST)
+        except CheckpointError as problem:
+            problem.history = history
+            raise
+        where = f"; resume from {path}" if path else ""
+        raise TrainingInterrupted(
+            f"Training was interrupted after step {run.at.step} (epoch "
+            f"{run.at.epoch}){where}.",
+            history,
+            path,
+        ) from interruption
+    finally:
+        plan.gradients.close()
+    return run.history(phases, ended)
 
-    objective: Callable[..., Any]
-    optimizer: InitUpdate
-    params: Any
-    state: Any
-    programs: dict[int, Prepared]
-    step: int = 0
-    began: float = field(default_factory=perf_counter)
-    records: list[Record] = field(default_factory=list)
-    phases: dict[str, float] = field(
-        default_factory=lambda: {"gradient": 0.0, "update": 0.0, "validation": 0.0}
-    )
 
-    def train(
-        self,
-        epoch: int,
-        data: Pair,
-        batches: Batches,
-        rng: np.random.Generator,
-        advance: Callable[[float], None],
-    ) -> None:
-        """One epoch of steps, then its mean loss."""
-        x, y = data
-        total = rows = 0.0
-        for where in batches.epoch(rng):
-            batch = x[where], y[where]
-            size = len(batch[0])
-            value = self.take_step(epoch, batch)
-            total, rows = total + size * value, rows + size
-            advance(value)
-        self.record(epoch, "train", int(rows), total / rows)
-        for name, leaf in _named(self.params):
-            if not np.isfinite(leaf).all():
-                raise DivergenceError(
-                    f"Training diverged in epoch {epoch}: {name} is no longer finite "
-                    f"after step {self.step}. {_ADVICE}"
-                )
+def _source(resume: Any, folder: Path | None, params: Any) -> Path | None:
+    """The file to go on from, or None."""
+    if resume is False or resume is None:
+        return None
+    if params is not None:
+        raise UserInputError(
+            "resume goes on from a checkpoint's parameters, and params were given as "
+            "well. Leave one of them out."
+        )
+    if resume is not True:
+        return Path(resume)
+    if folder is None:
+        raise UserInputError(
+            "resume=True goes on from the last checkpoint in the folder `checkpoint`, "
+            "and none was named. Give checkpoint=folder, or resume=path."
+        )
+    return folder / LAST
 
-    def take_step(self, epoch: int, batch: Pair) -> float:
-        """Gradient, update, new parameters; the loss before the step."""
-        self.step += 1
-        start = perf_counter()
-        value, grads = self.programs[len(batch[0])](self.params, *batch)
-        value, middle = float(value), perf_counter()
-        self.record(epoch, "batch", len(batch[0]), value)
-        if not isfinite(value):
-            raise self.divergence(epoch, value, grads)
-        updates, self.state = self.optimizer.update(grads, self.state, self.params)
-        self.params = optree.tree_map(_added, self.params, updates)
-        self.phases["gradient"] += middle - start
-        self.phases["update"] += perf_counter() - middle
-        return value
 
-    def validate(self, epoch: int, data: Pair | None) -> None:
-        """The loss of all validation rows, by plain NumPy: it needs no derivative."""
-        if data is None:
-            return
-        start = perf_counter()
-        value = float(self.objective(self.params, *data))
-        self.phases["validation"] += perf_counter() - start
-        self.record(epoch, "validation", len(data[0]), value)
-
-    def record(self, epoch: int, split: str, rows: int, loss: float) -> None:
-        seconds = perf_counter() - self.began
-        self.records.append((epoch, self.step, split, rows, loss, seconds))
-
-    def divergence(self, epoch: int, value: float, grads: Any) -> DivergenceError:
-        sizes = {name: np.max(np.abs(leaf)) for name, leaf in _named(grads)}
-        # NaN first: it is what spreads.
-        largest = max(sizes, key=lambda name: (np.isnan(sizes[name]), sizes[name]))
-        before = [record[4] for record in self.records if record[2] == "batch"][:-1]
-        said = f" A step before it was {before[-1]:.6g}." if before else ""
-        return DivergenceError(
-            f"Training diverged at step {self.step} (epoch {epoch}): the loss is "
-            f"{value}.{said} The largest gradient is {sizes[largest]:.3g}, of "
-            f"{largest}. {_ADVICE}"
+def _check_parallel(
+    objective: Objective, batches: Batches, shards: int, client: Any
+) -> None:
+    if shards > 1 and objective.stateful:
+        raise UserInputError(
+            f"shards={shards} cannot train a network with state: batch normalisation "
+            "needs the statistics of the whole batch, and each shard would see its "
+            "own. Use shards=1, or layer normalisation."
+        )
+    if client is not None and objective.stateful:
+        raise UserInputError(
+            "client cannot train a network with state: batch normalisation's running "
+            "statistics would stay on the workers. Train it here."
+        )
+    if shards > max(batches.sizes):
+        raise UserInputError(
+            f"shards={shards} of a batch of {max(batches.sizes)} rows leaves some "
+            "without a row. Use fewer shards, or a larger batch."
         )
 
 
-_ADVICE = (
-    "Use a smaller rate, check the scale of the inputs, or a loss that takes logits."
-)
-
-
-def _added(p: Any, u: Any) -> Any:
-    """In the precision of the parameter, which the program was prepared for."""
-    return np.add(p, u, dtype=p.dtype)
-
-
-def _named(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
-    accessors, leaves, _ = optree.tree_flatten_with_accessor(tree)
-    for accessor, leaf in zip(accessors, leaves, strict=True):
-        yield accessor.codify("params"), np.asarray(leaf)
-
-
-def _try_out(objective: Callable[..., Any], params: Any, data: Pair, size: int) -> None:
-    """One forward pass over all rows in plain NumPy, where values are known.
-
-    Labels out of range and shapes that do not fit are found here, by name, before
-    anything is traced.
-    """
-    x, y = data
-    for i in range(0, len(x), size):
-        with np.errstate(all="ignore"):
-            value = objective(params, x[i : i + size], y[i : i + size])
-        if np.shape(value) != ():
-            raise ShapeError(
-                f"The loss has shape {np.shape(value)}; training needs one number. Use "
-                "reduction='mean' or 'sum'."
-            )
-
-
-def _prepare(
-    objective: Callable[..., Any],
-    params: Any,
-    data: Pair,
+def _gradients(
+    objective: Objective,
+    layout: Layout,
     batches: Batches,
+    training: Pair,
+    at: Standing,
     backend: Backend,
-) -> dict[int, Prepared]:
-    """One program for each size of batch that will occur."""
-    x, y = data
+    shards: int,
+    client: Any,
+) -> Gradients:
+    if client is not None:
+        return connect(client, objective, backend, layout, shards)
+    sizes = [n for size in set(batches.sizes) for n in shard_sizes(size, shards)]
+    sizes = sorted(set(sizes), reverse=True)
+    params = layout.unpack(at.packed)
+    whole = prepare_whole(
+        objective, params, training, at.net_state, sizes, backend, layout
+    )
+    return whole if shards == 1 else Threads(whole, shards)
+
+
+def _settings(
+    objective: Objective,
+    optimizer: Any,
+    batches: Batches,
+    accumulate: int,
+    training: Pair,
+    held_out: Pair | None,
+) -> dict[str, str]:
+    """What must be the same for a resumed training to be the same one."""
     return {
-        size: prepare(
-            objective, params, x[:size], y[:size], backend=backend, nonfinite="allow"
-        )
-        for size in dict.fromkeys(batches.sizes)
+        "network": _said(objective.net),
+        "loss": _said(objective.loss),
+        "optimizer": _said(optimizer),
+        "batch_size": str(batches.batch_size),
+        "drop_last": str(batches.drop_last),
+        "shuffle": str(batches.shuffle),
+        "accumulate": str(accumulate),
+        "training data": _fingerprint(training),
+        "validation data": _fingerprint(held_out),
     }
+
+
+def _check_same(saved: Checkpoint, settings: Mapping[str, str], source: Path) -> None:
+    before = saved.training.get("settings")
+    if before is None:
+        raise CheckpointError(
+            f"{source} holds parameters, but not a training that can be resumed: fit "
+            "did not write it. Load it and give params=checkpoint.params."
+        )
+    lines = [
+        f"  {name}: was {before.get(name)}, is {now}"
+        for name, now in settings.items()
+        if before.get(name) != now
+    ]
+    if lines:
+        raise CheckpointError(
+            f"The training in {source} was another one:\n"
+            + "\n".join(lines)
+            + "\nResume with the same settings and rng, or start anew from its "
+            "parameters with params=checkpoint.params."
+        )
+
+
+def _said(part: Any) -> str:
+    """A part by its name: not by its address, which is another in each process."""
+    said = str(part)
+    if " at 0x" not in said:
+        return said
+    return getattr(part, "__qualname__", type(part).__qualname__)
+
+
+def _fingerprint(data: Pair | None) -> str:
+    if data is None:
+        return "none"
+    digest = hashlib.sha256()
+    for array in data:
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return f"{len(data[0])} rows, SHA-256 {digest.hexdigest()[:16]}"

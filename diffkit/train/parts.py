@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +11,11 @@ from diffkit.errors import UserInputError
 
 
 class Network(Protocol):
-    """Anything that draws parameters and applies itself to inputs."""
+    """Anything that draws parameters and applies itself to inputs.
+
+    One with state or masks says so by `stateful` and `stochastic`, and has
+    `init_state`, `masks` and `apply_training` too, as every layer of `nn` has.
+    """
 
     def init(self, rng: np.random.Generator) -> Any:
         """Fresh parameters."""
@@ -53,3 +57,29 @@ def check_parts(net: Any, loss: Any, optimizer: Any) -> None:
             f"optimizer is {optimizer!r}, which has no init and update. Give a value "
             "such as optim.adam(1e-3)."
         )
+
+
+def check_metrics(metrics: Any) -> dict[str, Callable[[Any, Any], Any]]:
+    """The metrics by name; raise UserInputError for what cannot be one."""
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping):
+        raise UserInputError(
+            f"metrics is {metrics!r}; give functions by name, such as "
+            '{"accuracy": train.metrics.accuracy}.'
+        )
+    for name, metric in metrics.items():
+        if not isinstance(name, str) or not callable(metric):
+            raise UserInputError(
+                f"metrics[{name!r}] is {metric!r}; it must be a function (outputs, "
+                "labels) -> number under a text name."
+            )
+        if name in _COLUMNS:
+            raise UserInputError(
+                f"A metric cannot be named {name!r}, which is a column of the history "
+                "already. Choose another name."
+            )
+    return dict(metrics)
+
+
+_COLUMNS = ("epoch", "step", "split", "rows", "loss", "seconds")

@@ -1,0 +1,223 @@
+"""Checkpoints: a whole training in one safetensors file, written atomically.
+
+The arrays are the tensors of the file; everything else is JSON in its metadata, with a
+version and a SHA-256 of all of it. Nothing in the file is ever executed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import psutil
+import safetensors
+import safetensors.numpy
+
+from diffkit.errors import CheckpointError, UserInputError, unknown_name
+from diffkit.train.checkpoint_tree import Tensors, decode, encode, restored
+
+FORMAT = "diffkit checkpoint"
+#: Raised by one whenever an older diffkit could not read what is written.
+VERSION = 1
+LAST, BEST = "last.safetensors", "best.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a training stands.
+
+    `params`, `net_state` and `optimizer_state` are nested as the network and the
+    optimizer nest them; `epoch` counts finished epochs and `step` the optimizer's
+    steps; `generators` has the state of each random generator, `history` the rows of
+    the history by column, `training` what else `fit` needs to go on, and `metadata`
+    what its caller wanted kept: JSON, such as how to build the network again.
+    """
+
+    params: Any = field(repr=False)
+    net_state: Any = field(default=(), repr=False)
+    optimizer_state: Any = field(default=(), repr=False)
+    epoch: int = 0
+    step: int = 0
+    generators: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    history: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    training: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    version: int = VERSION
+
+
+_PARTS = tuple(f.name for f in fields(Checkpoint) if f.name != "version")
+
+
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint; the file at `path` is always a whole one, old or new.
+
+    Written beside it, flushed to the disk, renamed over it, and the rename flushed too:
+    a crash or a lost power supply at any moment leaves the one before.
+
+    Raises CheckpointError when it cannot be written (its `errno` says why: ENOSPC for a
+    full disk) or holds something that a checkpoint cannot.
+
+    >>> import tempfile, numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save(Path(folder, "net.safetensors"), Checkpoint({"w": np.eye(2)}))
+    ...     load(path).params["w"].tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    path, data = Path(path), dumps(checkpoint)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        try:
+            with open(partial, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
+        _flush_folder(path.parent)
+    except OSError as problem:
+        raise _unwritable(path, len(data), problem) from problem
+    return path
+
+
+def load(
+    path: str | os.PathLike[str], like: Mapping[str, Any] | None = None
+) -> Checkpoint:
+    """Read a checkpoint and verify all of it.
+
+    `like` names parts and gives values nested as they should be, such as
+    {"params": net.init(rng)}: each is compared leaf by leaf, and takes on the nesting
+    of the value given (the names of named tuples are not in the file).
+
+    Raises CheckpointError for a file that is missing, truncated, changed, foreign,
+    written by a newer diffkit, or does not fit `like`.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as problem:
+        hint = f" In a folder it is {LAST} or {BEST}." if path.is_dir() else ""
+        raise CheckpointError(
+            f"There is no checkpoint to read at {path}: {problem.strerror}.{hint}"
+        ) from problem
+    checkpoint = loads(data, str(path))
+    parts = {name: getattr(checkpoint, name) for name in _PARTS}
+    for name, value in (like or {}).items():
+        if name not in parts:
+            raise unknown_name("part of a checkpoint", name, parts)
+        parts[name] = restored(name, parts[name], value)
+    return Checkpoint(**parts, version=checkpoint.version)
+
+
+def dumps(checkpoint: Checkpoint) -> bytes:
+    """The bytes of the file."""
+    tensors: Tensors = {}
+    skeleton = {
+        name: encode(getattr(checkpoint, name), name, tensors) for name in _PARTS
+    }
+    content = json.dumps(skeleton, allow_nan=False)
+    header = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "content": content,
+        "sha256": _digest(content, tensors),
+    }
+    return safetensors.numpy.save(tensors, header)
+
+
+def loads(data: bytes, where: str = "the data") -> Checkpoint:
+    """The checkpoint in the bytes of a file, verified."""
+    try:
+        # Copies: what is loaded are views of the bytes, which cannot be written to.
+        loaded = safetensors.numpy.load(data)
+        tensors: Tensors = {name: array.copy() for name, array in loaded.items()}
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    except (safetensors.SafetensorError, ValueError, KeyError) as problem:
+        raise CheckpointError(
+            f"{where} is no safetensors file, or a truncated one ({problem}). Use a "
+            "checkpoint that diffkit wrote; if it was one, a copy of it broke off."
+        ) from problem
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{where} is a safetensors file, and not a checkpoint of diffkit: it does "
+            f"not say {FORMAT!r} in its metadata."
+        )
+    version = header.get("version", "")
+    if not version.isdecimal() or int(version) > VERSION:
+        raise CheckpointError(
+            f"{where} has version {version or '?'} of the format and this diffkit "
+            f"reads up to {VERSION}: it was written by a newer one. Upgrade diffkit."
+        )
+    content = header.get("content", "")
+    if header.get("sha256") != _digest(content, tensors):
+        raise CheckpointError(
+            f"{where} is damaged: its SHA-256 is not the one that was written with "
+            "it. Use an earlier checkpoint."
+        )
+    parts = {name: decode(part, tensors) for name, part in json.loads(content).items()}
+    return Checkpoint(**parts, version=int(version))
+
+
+def check_metadata(metadata: Any) -> dict[str, Any]:
+    """The metadata as a dict; UserInputError unless it is one of JSON values."""
+    try:
+        return dict(json.loads(json.dumps(dict(metadata or {}), allow_nan=False)))
+    except (TypeError, ValueError) as problem:
+        raise UserInputError(
+            f"metadata must be a dict of JSON values (text, numbers, lists, dicts): "
+            f"{problem}."
+        ) from None
+
+
+def _digest(content: str, tensors: Tensors) -> str:
+    digest = hashlib.sha256(content.encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes that are gone began to write and never finished."""
+    for left in path.parent.glob(f".{path.name}.*.partial"):
+        process = left.name.split(".")[-2]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name != "posix":  # Elsewhere a folder cannot be opened.
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _unwritable(path: Path, size: int, problem: OSError) -> CheckpointError:
+    full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+    why = (
+        f"the disk is full, and {size:,} bytes are needed"
+        if full
+        else problem.strerror or str(problem)
+    )
+    error = CheckpointError(
+        f"The checkpoint {path} could not be written: {why}. What stood there before "
+        "is as it was. Free some space or choose another folder."
+    )
+    error.errno, error.filename = problem.errno, str(path)
+    return error

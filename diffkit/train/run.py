@@ -1,0 +1,345 @@
+"""A training under way: steps, epochs, and what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from math import isfinite, nan
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import optree
+
+from diffkit.errors import DivergenceError
+from diffkit.train.batches import Batches
+from diffkit.train.callbacks import Callback, EpochReport
+from diffkit.train.checkpoint import BEST, LAST, save
+from diffkit.train.gradients import Gradients
+from diffkit.train.history import History, Record, tidy
+from diffkit.train.inputs import Pair
+from diffkit.train.layout import Layout, copied, weighted_mean
+from diffkit.train.objective import Objective
+from diffkit.train.parts import InitUpdate
+from diffkit.train.standing import Standing, drawn_states, to_checkpoint
+from diffkit.train.stopping import Best, EarlyStopping
+
+Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Metrics = Mapping[str, Callable[[Any, Any], Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a training is to do; nothing in it changes."""
+
+    objective: Objective
+    optimizer: InitUpdate
+    layout: Layout
+    gradients: Gradients
+    training: Pair
+    held_out: Pair | None
+    batches: Batches
+    epochs: int
+    accumulate: int
+    metrics: Metrics
+    augment: Augment | None
+    stopping: EarlyStopping | None
+    callbacks: tuple[Callback, ...]
+    folder: Path | None
+    every: int
+    settings: Mapping[str, str]
+    metadata: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Run:
+    """The one mutable thing here: where training stands.
+
+    `at` is replaced whole, once a step is: an interruption anywhere leaves a standing
+    that training can go on from.
+    """
+
+    plan: Plan
+    generators: Mapping[str, np.random.Generator]
+    at: Standing
+    records: list[Record] = field(default_factory=list)
+    began: float = field(default_factory=perf_counter)
+    phases: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(
+            ("gradient", "update", "validation", "checkpoint"), 0.0
+        )
+    )
+
+    def go(self, advance: Callable[[int, float], None]) -> str:
+        """Train to the end; why it ended.
+
+        Raises DivergenceError, CheckpointError, and KeyboardInterrupt; what stood
+        before stays in `at`.
+        """
+        plan = self.plan
+        if self.at.step == 0 and not self.records:
+            measured = {"validation": self.evaluate(0, plan.held_out)}
+            best, _ = self._compare(0, measured)
+            self.at = replace(self.at, best=best, records=len(self.records))
+        while self.at.epoch <= plan.epochs:
+            if plan.stopping is not None and self.at.waited >= plan.stopping.patience:
+                return "early stopping"
+            self.train(advance)
+            if self.end_epoch():
+                return "callback"
+        return "epochs"
+
+    def train(self, advance: Callable[[int, float], None]) -> None:
+        """The batches of one epoch that are still to do."""
+        plan, first = self.plan, self.at.batch
+        for name, state in self.at.drawn.items():
+            self.generators[name].bit_generator.state = state
+        parts: list[tuple[float, Any]] = []
+        net_state, losses, rows = self.at.net_state, 0.0, 0
+        last = len(plan.batches) - 1
+        for number, where in enumerate(plan.batches.epoch(self.generators["order"])):
+            if number < first:
+                continue
+            value, grads, net_state, size = self.differentiate(where, net_state)
+            parts.append((size, grads))
+            losses, rows = losses + size * value, rows + size
+            if len(parts) == plan.accumulate or number == last:
+                self.update(parts, net_state, number + 1, losses, rows)
+                parts, losses, rows = [], 0.0, 0
+            advance(self.at.epoch, value)
+
+    def differentiate(self, where: Any, net_state: Any) -> tuple[float, Any, Any, int]:
+        """Loss and packed gradient of one batch, at the parameters as they stand."""
+        plan = self.plan
+        start = perf_counter()
+        x, y = (part[where] for part in plan.training)
+        if plan.augment is not None:
+            x = plan.augment(x, self.generators["augment"])
+        masks = plan.objective.masks(self.generators["masks"], x)
+        params = plan.layout.unpack(self.at.packed)
+        value, grads, net_state = plan.gradients(params, x, y, net_state, masks)
+        self.phases["gradient"] += perf_counter() - start
+        size = len(x)
+        self.record(self.at.epoch, self.at.step + 1, "batch", size, {"loss": value})
+        if not isfinite(value):
+            raise self.divergence(value, grads)
+        return value, grads, net_state, size
+
+    def update(
+        self,
+        parts: list[tuple[float, Any]],
+        net_state: Any,
+        batch: int,
+        losses: float,
+        rows: int,
+    ) -> None:
+        """One step of the optimizer; training then stands after it."""
+        plan, at = self.plan, self.at
+        start = perf_counter()
+        grads = parts[0][1] if len(parts) == 1 else weighted_mean(parts)
+        updates, state = plan.optimizer.update(grads, at.optimizer_state, at.packed)
+        drawn = at.drawn
+        if plan.objective.stochastic or plan.augment is not None:
+            drawn = {**drawn_states(self.generators), "order": drawn["order"]}
+        self.at = Standing(
+            optree.tree_map(_added, at.packed, updates),
+            net_state,
+            state,
+            drawn,
+            at.epoch,
+            batch,
+            at.step + 1,
+            at.loss_sum + losses,
+            at.rows + rows,
+            len(self.records),
+            at.best,
+            at.waited,
+        )
+        self.phases["update"] += perf_counter() - start
+
+    def end_epoch(self) -> bool:
+        """Measure, keep the best and a checkpoint; whether a callback says stop."""
+        plan, at = self.plan, self.at
+        epoch = at.epoch
+        mean = at.loss_sum / at.rows
+        measured = {"train": {"loss": mean, **self.measure(plan.training)}}
+        self.record(epoch, at.step, "train", at.rows, measured["train"])
+        self._check_finite()
+        if plan.held_out is not None:
+            measured["validation"] = self.evaluate(epoch, plan.held_out)
+        best, improved = self._compare(epoch, measured)
+        waited = 0 if improved else at.waited + 1
+        state = at.optimizer_state
+        observe = getattr(plan.optimizer, "observe", None)
+        if observe is not None:
+            state = observe(
+                state, measured.get("validation", measured["train"])["loss"]
+            )
+        stopping = plan.stopping
+        stop = stopping is not None and waited >= stopping.patience
+        self.at = replace(
+            at,
+            optimizer_state=state,
+            drawn=drawn_states(self.generators),
+            epoch=epoch + 1,
+            batch=0,
+            loss_sum=0.0,
+            rows=0,
+            records=len(self.records),
+            best=best,
+            waited=waited,
+        )
+        if improved and plan.folder is not None:
+            self.save(BEST)
+        if stop or epoch == plan.epochs or epoch % plan.every == 0:
+            self.save(LAST)
+        if not (plan.callbacks and self._call_back(epoch, measured, improved)):
+            return False
+        self.save(LAST)
+        return True
+
+    def measure(self, data: Pair | None) -> dict[str, float]:
+        """Each metric on all rows."""
+        if data is None or not self.plan.metrics:
+            return {}
+        start = perf_counter()
+        x, y = data
+        outputs = self.outputs(x)
+        found = {name: float(f(outputs, y)) for name, f in self.plan.metrics.items()}
+        self.phases["validation"] += perf_counter() - start
+        return found
+
+    def outputs(self, x: np.ndarray) -> Any:
+        """By plain NumPy: it needs no derivative."""
+        params = self.plan.layout.unpack(self.at.packed)
+        return self.plan.objective.outputs(params, x, self.at.net_state)
+
+    def evaluate(self, epoch: int, data: Pair | None) -> dict[str, float]:
+        """Loss and metrics of all validation rows."""
+        if data is None:
+            return {}
+        start = perf_counter()
+        x, y = data
+        outputs = self.outputs(x)
+        found = {"loss": float(self.plan.objective.loss(outputs, y))}
+        for name, metric in self.plan.metrics.items():
+            found[name] = float(metric(outputs, y))
+        self.phases["validation"] += perf_counter() - start
+        self.record(epoch, self.at.step, "validation", len(x), found)
+        return found
+
+    def record(
+        self, epoch: int, step: int, split: str, rows: int, found: Mapping[str, float]
+    ) -> None:
+        """One row of the history."""
+        seconds = perf_counter() - self.began
+        metrics = [found.get(name, nan) for name in self.plan.metrics]
+        row = (epoch, step, split, rows, found["loss"], seconds, *metrics)
+        self.records.append(row)
+
+    def save(self, name: str) -> str | None:
+        """A checkpoint of where training stands, if they are asked for."""
+        plan, start = self.plan, perf_counter()
+        if plan.folder is None:
+            return None
+        metrics = list(plan.metrics)
+        path = save(
+            plan.folder / name,
+            to_checkpoint(
+                *(self.at, plan.layout, self.records, metrics),
+                *(plan.settings, plan.metadata),
+            ),
+        )
+        self.phases["checkpoint"] += perf_counter() - start
+        return str(path)
+
+    def history(
+        self, phases: Mapping[str, float], ended: str, diverged_at: int | None = None
+    ) -> History:
+        """What training leaves behind as it stands."""
+        plan, at = self.plan, self.at
+        params, net_state = plan.layout.unpack(at.packed), at.net_state
+        if plan.stopping is not None and at.best is not None:
+            params, net_state = at.best.params, at.best.net_state
+        # A divergence's own rows are part of its history; half an epoch's end is not.
+        records = self.records if diverged_at else self.records[: at.records]
+        return History(
+            copied(params),
+            copied(plan.layout.unpack_state(at.optimizer_state)),
+            tidy(records, list(plan.metrics)),
+            {**phases, **self.phases},
+            plan.gradients.infos,
+            diverged_at,
+            copied(net_state),
+            at.best,
+            ended,
+        )
+
+    def divergence(self, value: float, grads: Any) -> DivergenceError:
+        """The error for a loss that is not finite."""
+        tree = self.plan.layout.unpack(grads)
+        sizes = {name: np.max(np.abs(leaf), initial=0) for name, leaf in _named(tree)}
+        # NaN first: it is what spreads.
+        largest = max(sizes, key=lambda name: (np.isnan(sizes[name]), sizes[name]))
+        before = [record[4] for record in self.records if record[2] == "batch"][:-1]
+        said = f" A step before it was {before[-1]:.6g}." if before else ""
+        return DivergenceError(
+            f"Training diverged at step {self.at.step + 1} (epoch {self.at.epoch}): "
+            f"the loss is {value}.{said} The largest gradient is "
+            f"{sizes[largest]:.3g}, of {largest}. {_ADVICE}"
+        )
+
+    def _check_finite(self) -> None:
+        for name, leaf in _named(self.plan.layout.unpack(self.at.packed)):
+            if not np.isfinite(leaf).all():
+                raise DivergenceError(
+                    f"Training diverged in epoch {self.at.epoch}: {name} is no longer "
+                    f"finite after step {self.at.step}. {_ADVICE}"
+                )
+
+    def _compare(
+        self, epoch: int, measured: Mapping[str, Mapping[str, float]]
+    ) -> tuple[Best | None, bool]:
+        """The best so far, and whether these parameters are it."""
+        best, found = self.at.best, measured.get("validation")
+        if not found:
+            return best, False
+        watch = self.plan.stopping or EarlyStopping()
+        value = found[watch.monitor]
+        if not watch.better(value, best.value if best else None):
+            return best, False
+        params = self.plan.layout.unpack(self.at.packed)
+        return Best(epoch, value, params, self.at.net_state), True
+
+    def _call_back(self, epoch: int, measured: Any, improved: bool) -> bool:
+        plan, at = self.plan, self.at
+        report = EpochReport(
+            epoch,
+            plan.epochs,
+            at.step,
+            perf_counter() - self.began,
+            measured,
+            improved,
+            copied(plan.layout.unpack(at.packed)),
+            copied(at.net_state),
+        )
+        # Each is called, whatever another one says.
+        wishes = [callback(report) for callback in plan.callbacks]
+        return any(wish is True for wish in wishes)
+
+
+_ADVICE = (
+    "Use a smaller rate, check the scale of the inputs, or a loss that takes logits."
+)
+
+
+def _added(p: Any, u: Any) -> Any:
+    """In the precision of the parameter, which the program was prepared for."""
+    return np.add(p, u, dtype=p.dtype)
+
+
+def _named(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
+    accessors, leaves, _ = optree.tree_flatten_with_accessor(tree)
+    for accessor, leaf in zip(accessors, leaves, strict=True):
+        yield accessor.codify("params"), np.asarray(leaf)
