@@ -1,10 +1,15 @@
+from functools import partial
 from importlib import import_module
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import special
 
 import diffkit as dk
+from diffkit import functions as fn
 from diffkit import losses
 from diffkit.errors import DtypeError, ShapeError, UnknownNameError, UserInputError
 from diffkit.graph import reverse, trace
@@ -192,24 +197,243 @@ def test_float32_stays_float32():
     assert losses.cross_entropy(z, [0, 1]).dtype == np.float32
 
 
-@pytest.mark.peers
-def test_values_and_gradients_equal_pytorchs(rng):
-    torch = import_module("torch")
-    F = torch.nn.functional
-    z, t = 5 * rng.normal(size=(6, 4)), rng.uniform(0, 1, (6, 4))
-    labels = rng.integers(0, 4, 6)
-    cases = [
-        (losses.mse, F.mse_loss, z, t),
-        (losses.binary_cross_entropy, F.binary_cross_entropy, special.expit(z), t),
+def printed_huber(e, delta):
+    """C22, as a source prints it: "MSE if |e| ≤ δ, else δ(|e| − δ/2)"."""
+    return np.where(abs(e) <= delta, e**2, delta * (abs(e) - delta / 2))
+
+
+@pytest.mark.parametrize("delta", [0.1, 1.0, 2.5])
+def test_huber_is_continuous_where_a_printed_formula_is_not(delta):
+    below, above = np.nextafter(delta, 0), np.nextafter(delta, 9)
+    jump = printed_huber(above, delta) - printed_huber(below, delta)
+    assert jump == pytest.approx(-(delta**2) / 2, rel=1e-12)
+
+    huber = partial(losses.huber, reduction="none", delta=delta)
+    e = np.array([below, delta, above])
+    value = huber(e, np.zeros(3))
+    np.testing.assert_allclose(value, delta**2 / 2, rtol=1e-14)
+    _, slope = value_and_slope(
+        lambda e, t: np.sum(huber(e, t)), np.concatenate([e, -e]), np.zeros(6)
+    )
+    np.testing.assert_allclose(slope, delta * np.repeat([1.0, -1.0], 3), rtol=1e-14)
+
+
+def test_huber_is_half_the_square_inside_and_linear_outside(rng):
+    p, t = 3 * rng.normal(size=50), rng.normal(size=50)
+    expected = special.huber(1.3, p - t)
+    value = losses.huber(p, t, "none", delta=1.3)
+    np.testing.assert_allclose(value, expected, rtol=1e-13)
+    assert np.isfinite(losses.huber([1e200], [0.0]))
+
+
+def test_mae_and_its_slope_at_the_kink():
+    p, t = np.array([1.0, -2.0, 3.0]), np.array([0.0, 0.0, 3.0])
+    value, gradient = value_and_slope(losses.mae, p, t)
+    assert value == 1.0
+    np.testing.assert_allclose(gradient, np.array([1, -1, 0]) / 3)
+
+
+def test_losses_of_logits_probabilities_and_their_logarithms_are_one(rng):
+    z = 2 * rng.normal(size=(6, 4))
+    p, log_p = special.softmax(z, axis=-1), special.log_softmax(z, axis=-1)
+    weights = rng.uniform(0.5, 2, 4)
+    for target in (rng.integers(0, 4, 6), rng.dirichlet(np.ones(4), 6)):
+        for options in ({}, {"weights": weights}, {"reduction": "none"}):
+            expected = losses.cross_entropy(z, target, **options)
+            for value in (
+                losses.cross_entropy_from_probabilities(p, target, **options),
+                losses.nll(log_p, target, **options),
+                losses.focal_cross_entropy(z, target, gamma=0.0, **options),
+            ):
+                np.testing.assert_allclose(value, expected, rtol=1e-12)
+
+
+def test_kl_is_the_cross_entropy_less_the_entropy(rng):
+    z, t = rng.normal(size=(5, 3)), rng.dirichlet(np.ones(3), 5)
+    t[0] = [1.0, 0.0, 0.0]
+    log_q = special.log_softmax(z, axis=-1)
+    value = losses.kl_divergence(log_q, t, "none")
+    expected = np.sum(special.rel_entr(t, np.exp(log_q)), axis=-1)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    entropy = np.sum(special.entr(t), axis=-1)
+    whole = losses.cross_entropy(z, t, "none") - entropy
+    np.testing.assert_allclose(value, whole, rtol=1e-12, atol=1e-15)
+    with np.errstate(divide="ignore"):
+        certain = np.log(np.array([[1.0, 0.0]]))
+    assert losses.kl_divergence(certain, [[1.0, 0.0]]) == 0.0
+    assert losses.nll(certain, [[1.0, 0.0]]) == 0.0
+
+
+@given(arrays(float, (3, 4), elements=st.floats(-1e3, 1e3)), st.floats(-1e3, 1e3))
+def test_cross_entropy_is_positive_and_blind_to_a_shift(z, shift):
+    labels = np.array([0, 1, 3])
+    value = losses.cross_entropy(z, labels, "none")
+    assert (value >= 0).all()
+    np.testing.assert_allclose(
+        losses.cross_entropy(z + shift, labels, "none"), value, atol=1e-12 * 4e3
+    )
+
+
+@given(arrays(float, 6, elements=st.floats(-1e3, 1e3)), st.floats(0, 5))
+def test_focal_is_at_most_the_cross_entropy(z, gamma):
+    t = np.array([0.0, 1.0] * 3)
+    focal = losses.focal(z, t, "none", gamma=gamma)
+    plain = losses.binary_cross_entropy_with_logits(z, t, "none")
+    assert (focal <= plain * (1 + 1e-12)).all()
+    assert (focal >= 0).all()
+    p_true = special.expit(np.where(t == 1, z, -z))
+    expected = (special.expit(np.where(t == 1, -z, z))) ** gamma * plain
+    np.testing.assert_allclose(focal, expected, rtol=1e-9, atol=1e-300)
+    two = np.stack([np.zeros(6), z], axis=-1)
+    several = losses.focal_cross_entropy(two, t.astype(int), "none", gamma=gamma)
+    far = p_true < 1 - 1e-6  # nearer 1, logits of two classes have lost the digits
+    np.testing.assert_allclose(several[far], expected[far], rtol=1e-7, atol=1e-300)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "name, before",
+    [
+        ("binary_cross_entropy", fn.sigmoid),
+        ("cross_entropy_from_probabilities", fn.softmax),
+    ],
+)
+def test_losses_of_saturated_probabilities_are_finite(name, before, backend):
+    z = np.array([[1000.0, -1000.0], [-1000.0, 1000.0]])
+    t = np.array([[1.0, 0.0], [1.0, 0.0]])
+    value, gradient = dk.value_and_grad(
+        lambda z, t: losses.get(name)(before(z), t), backend=backend
+    )(z, t)
+    assert value == pytest.approx(50.0)
+    np.testing.assert_allclose(gradient, 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "call, error, said",
+    [
+        (lambda: losses.huber([1.0], [0.0], delta=0), UserInputError, "above 0"),
+        (lambda: losses.focal([1.0], [0.0], gamma=-1), UserInputError, "at least 0"),
+        (lambda: losses.focal([1.0], [0.0], alpha=1.5), UserInputError, "1 - alpha"),
         (
-            losses.binary_cross_entropy_with_logits,
-            F.binary_cross_entropy_with_logits,
-            z,
-            t,
+            lambda: losses.binary_cross_entropy([0.5], [1.0], positive_weight=np.nan),
+            UserInputError,
+            "positive_weight is nan",
         ),
-        (losses.cross_entropy, F.cross_entropy, z, labels),
-    ]
-    for ours, theirs, prediction, target in cases:
+        (
+            lambda: losses.binary_cross_entropy([0.5], [np.nan]),
+            UserInputError,
+            r"targets\[0\] is nan",
+        ),
+        (
+            lambda: losses.cross_entropy(np.ones((1, 2)), [[1.0, 1.0]]),
+            UserInputError,
+            "sum of targets.* is 2.*binary_cross_entropy_with_logits",
+        ),
+        (
+            lambda: losses.cross_entropy(np.ones((1, 2)), [0], weights=[1.0]),
+            ShapeError,
+            r"weights of shape \(2,\)",
+        ),
+        (
+            lambda: losses.nll([[-1.0, -1.0]], [0], weights=[-1.0, 1.0]),
+            UserInputError,
+            "at least 0",
+        ),
+        (lambda: losses.nll([[0.5, 0.5]], [0]), UserInputError, "log_softmax"),
+        (
+            lambda: losses.kl_divergence([[0.5, 0.5]], [[0.5, 0.5]]),
+            UserInputError,
+            "log_softmax",
+        ),
+        (
+            lambda: losses.kl_divergence([[-0.7, -0.7]], [[0.9, 0.9]]),
+            UserInputError,
+            "Divide by the sums",
+        ),
+        (
+            lambda: losses.cross_entropy_from_probabilities([[3.0, -2.0]], [0]),
+            UserInputError,
+            "Logits go to cross_entropy",
+        ),
+        (
+            lambda: losses.cross_entropy_from_probabilities([[0.9, 0.9]], [0]),
+            UserInputError,
+            "sum of probabilities",
+        ),
+        (lambda: losses.l2_penalty({}, 1.0), UserInputError, r"\(none\)"),
+        (lambda: losses.l2_penalty([1.0], -1.0), UserInputError, "at least 0"),
+        (lambda: losses.get("hubber"), UnknownNameError, "'huber'"),
+        (lambda: losses.get("huber", detla=1.0), UnknownNameError, "'delta'"),
+    ],
+)
+def test_bad_options_and_values_are_named(call, error, said):
+    with pytest.raises(error, match=said):
+        call()
+
+
+def test_every_loss_is_found_by_name_and_keeps_float32(rng):
+    z = rng.normal(size=(4, 3)).astype(np.float32)
+    t = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    before = {"nll": fn.log_softmax, "kl_divergence": fn.log_softmax}
+    for name, loss in losses.LOSSES.items():
+        assert losses.get(name) is loss
+        p = before.get(name, fn.softmax)(z)
+        assert loss(p, t).dtype == np.float32, name
+        if name in ("nll", "cross_entropy"):
+            assert loss(p, t, weights=[1.0, 2.0, 3.0]).dtype == np.float32
+            assert loss(p, [0, 1, 2, 0], weights=[1.0, 2.0, 3.0]).dtype == np.float32
+
+
+def peers():
+    """(ours, PyTorch's, prediction, target): the same in value and slope."""
+    F = import_module("torch").nn.functional
+    torch = import_module("torch")
+    rng = np.random.default_rng(3)
+    z, t = 5 * rng.normal(size=(6, 4)), rng.uniform(0, 1, (6, 4))
+    labels, rows = rng.integers(0, 4, 6), rng.dirichlet(np.ones(4), 6)
+    p, log_p = special.expit(z), special.log_softmax(z, axis=-1)
+    w = rng.uniform(0.5, 2.0, 4)
+    torch_w = torch.tensor(w)
+    yield losses.mse, F.mse_loss, z, t
+    yield losses.mae, F.l1_loss, z, t
+    yield partial(losses.huber, delta=0.7), partial(F.huber_loss, delta=0.7), z, t
+    yield losses.binary_cross_entropy, F.binary_cross_entropy, p, t
+    with_logits = F.binary_cross_entropy_with_logits
+    yield losses.binary_cross_entropy_with_logits, with_logits, z, t
+    yield (
+        partial(losses.binary_cross_entropy_with_logits, positive_weight=3.0),
+        partial(with_logits, pos_weight=torch.tensor(3.0)),
+        z,
+        t,
+    )
+    yield losses.cross_entropy, F.cross_entropy, z, labels
+    yield losses.cross_entropy, F.cross_entropy, z, rows
+    weighted = partial(losses.cross_entropy, weights=w)
+    yield weighted, partial(F.cross_entropy, weight=torch_w), z, labels
+    yield weighted, partial(F.cross_entropy, weight=torch_w), z, rows
+    yield losses.nll, F.nll_loss, log_p, labels
+    nll = partial(F.nll_loss, weight=torch_w)
+    yield partial(losses.nll, weights=w), nll, log_p, labels
+    yield (
+        losses.cross_entropy_from_probabilities,
+        lambda p, t, reduction: F.nll_loss(torch.log(p), t, reduction=reduction),
+        special.softmax(z / 5, axis=-1),
+        labels,
+    )
+    yield (
+        losses.kl_divergence,
+        lambda q, t, reduction: F.kl_div(
+            q, t, reduction="batchmean" if reduction == "mean" else reduction
+        ),
+        log_p,
+        rows,
+    )
+
+
+@pytest.mark.peers
+def test_values_and_gradients_equal_pytorchs():
+    torch = import_module("torch")
+    for ours, theirs, prediction, target in peers():
         for reduction in ("mean", "sum"):
             leaf = torch.tensor(prediction, requires_grad=True)
             loss = theirs(leaf, torch.tensor(target), reduction=reduction)
@@ -218,4 +442,20 @@ def test_values_and_gradients_equal_pytorchs(rng):
                 lambda p, t, f=ours, r=reduction: f(p, t, r), prediction, target
             )
             assert value == pytest.approx(loss.item(), rel=1e-12)
-            np.testing.assert_allclose(gradient, leaf.grad.numpy(), rtol=1e-10)
+            np.testing.assert_allclose(
+                gradient, leaf.grad.numpy(), rtol=1e-10, atol=1e-14
+            )
+
+
+@pytest.mark.peers
+def test_l2_penalty_is_pytorchs_weight_decay(rng):
+    torch = import_module("torch")
+    w, g = rng.normal(size=5), rng.normal(size=5)
+    theirs = torch.tensor(w, requires_grad=True)
+    optimizer = torch.optim.SGD([theirs], lr=0.1, weight_decay=0.3)
+    theirs.grad = torch.tensor(g)
+    optimizer.step()
+    _, slope = value_and_slope(
+        lambda w, g: np.sum(g * w) + losses.l2_penalty(w, 0.3), w, g
+    )
+    np.testing.assert_allclose(w - 0.1 * slope, theirs.detach().numpy(), rtol=1e-13)
