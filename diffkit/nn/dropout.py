@@ -16,6 +16,7 @@ from diffkit.nn.layer import (
     check_generator,
     check_none,
     check_size,
+    leading_axes,
 )
 
 
@@ -107,7 +108,8 @@ class Dropout:
         """An array shaped like the input, each entry 0 or 1/(1 − rate).
 
         Drawn as float64 uniforms and compared, so that a seed drops the same units in
-        both precisions. Raises ShapeError when the number of features is not known.
+        both precisions. Raises ShapeError when the number of features is not known,
+        UserInputError for a batch that is no positive number of rows.
         """
         check_generator(rng, "masks")
         dtype = check_float(dtype)
@@ -118,8 +120,7 @@ class Dropout:
                 f"Dropout({self.rate:g}, n), or say net.masks(rng, batch, features=n)."
             )
         self.features(n)
-        rows = (batch,) if isinstance(batch, int | np.integer) else tuple(batch)
-        kept = rng.random((*rows, n)) >= self.rate
+        kept = rng.random((*leading_axes(batch), n)) >= self.rate
         return (kept / (1.0 - self.rate)).astype(dtype)
 
     def apply(self, params: Any, x: Any, state: Any = ()) -> Any:

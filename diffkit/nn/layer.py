@@ -120,6 +120,23 @@ def check_size(layer: str, name: str, n: Any) -> None:
         )
 
 
+def leading_axes(batch: int | Sequence[int]) -> tuple[int, ...]:
+    """All axes of an input but the last; UserInputError unless they are positive.
+
+    >>> leading_axes(32), leading_axes((2, 5))
+    ((32,), (2, 5))
+    """
+    given: Any = batch
+    axes = tuple(given) if isinstance(given, tuple | list) else (given,)
+    for n in axes or (0,):
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise UserInputError(
+                f"batch={batch!r} must be a positive number of rows, or a tuple of all "
+                "axes of the input but the last."
+            )
+    return tuple(int(n) for n in axes)
+
+
 def check_features(layer: Any, given: int | None, wanted: int) -> None:
     """Raise ShapeError for another number of features than the layer was made for."""
     if given is not None and given != wanted:

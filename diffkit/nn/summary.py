@@ -12,7 +12,7 @@ from rich.table import Table
 from diffkit.errors import UserInputError
 from diffkit.graph import Graph, reverse, trace, trees
 from diffkit.graph.size import VIEWS, operations_of
-from diffkit.nn.layer import check_float
+from diffkit.nn.layer import check_float, leading_axes
 
 Shape = tuple[int, ...]
 # (path, layer, output, its parameters): called once a layer has been applied.
@@ -224,15 +224,10 @@ def input_shape(net: Any, batch: int | Sequence[int], features: int | None) -> S
     Raises UserInputError for a batch that is no positive integers, or features that
     nothing tells.
     """
-    rows = (batch,) if isinstance(batch, int | np.integer) else tuple(batch)
-    if not rows or any(isinstance(n, bool) or int(n) != n or n < 1 for n in rows):
-        raise UserInputError(
-            f"batch={batch!r} must be a positive number of rows, or a tuple of them."
-        )
     n = features_taken(net) if features is None else features
     if n is None:
         raise UserInputError(
             "The network does not say how many features it takes, as a Linear first "
             "would. Say features=n."
         )
-    return (*map(int, rows), int(n))
+    return (*leading_axes(batch), int(n))

@@ -58,24 +58,6 @@ def test_the_gradients_are_the_textbook_formulas(rng):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-14)
 
 
-ACTIVATIONS = {
-    "tanh": np.tanh,
-    "relu": lambda x: np.maximum(x, 0),
-    "sigmoid": special.expit,
-    "softplus": lambda x: np.logaddexp(0, x),
-    "softmax": lambda x: special.softmax(x, axis=-1),
-    "identity": lambda x: x,
-}
-
-
-@pytest.mark.parametrize("name", nn.ACTIVATIONS)
-def test_activations_are_what_they_are_called(name, rng):
-    layer, x = nn.get_activation(name), rng.normal(size=(3, 4)) * 10
-    assert layer.init(rng) == ()
-    assert str(layer).lower().startswith(name)
-    np.testing.assert_allclose(layer.apply((), x), ACTIVATIONS[name](x), rtol=1e-13)
-
-
 @pytest.mark.parametrize(
     "sizes, count",
     [((10, 64, 32, 1), 2817), ((10, 32, 1), 385), ((784, 128, 10), 101_770)],
