@@ -126,6 +126,10 @@ class CheckpointError(DiffkitError, OSError):
 
     history: object = None
 
+    def __str__(self) -> str:
+        # An OSError that knows its errno would show that instead of the message.
+        return str(self.args[0])
+
 
 class TrainingInterrupted(KeyboardInterrupt):
     """Ctrl-C during training.

@@ -42,7 +42,8 @@ def encode(tree: Any, name: str, tensors: Tensors) -> Any:
             )
         while name in tensors:  # Only where keys themselves contain a slash.
             name += "'"
-        tensors[name] = np.array(array, order="C")
+        native = array.dtype.newbyteorder("=")
+        tensors[name] = np.array(array, native, order="C")
         return {"array": name}
     if tree is None or isinstance(tree, bool | int | str):
         return tree
