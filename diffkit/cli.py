@@ -1,11 +1,13 @@
 """The command line: thin. Each command hands over to the rooms and shows the result.
 
-Exit codes: 0 done; 1 a check failed or a cell of an experiment raised; 2 bad usage or
-bad input; 130 interrupted, with everything finished kept.
+Exit codes: 0 done; 1 a check failed, a cell of an experiment raised or training
+diverged; 2 bad usage or bad input; 3 the disk is full; 130 interrupted, with everything
+finished kept.
 """
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,22 +16,30 @@ from pathlib import Path
 import click
 
 import diffkit as dk
-from diffkit import cli_compare, cli_run, measure
+from diffkit import cli_compare, cli_run, cli_train, measure
 from diffkit.cli_doctor import describe
 from diffkit.cli_show import error, note, table
 from diffkit.errors import (
+    CheckpointError,
     DiffkitError,
     GradientMismatchError,
     MissingDependencyError,
     ReportError,
     TraceError,
+    TrainingInterrupted,
     UserInputError,
     nearest,
 )
 
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, USAGE, FULL, INTERRUPTED = 0, 1, 2, 3, 130
 #: What the user handed in, or a folder or package of the user's, is the reason.
-_BAD_INPUT = (UserInputError, TraceError, MissingDependencyError, ReportError)
+_BAD_INPUT = (
+    UserInputError,
+    TraceError,
+    MissingDependencyError,
+    ReportError,
+    CheckpointError,
+)
 
 
 class _Suggesting(click.Group):
@@ -66,11 +76,14 @@ def cli() -> None:
       diffkit run cost_vs_depth --quick
       diffkit compare --sizes 10,64,32,1 --batch 32
       diffkit check losses.py:mean_square
+      diffkit train iris
+      diffkit predict runs/iris
       diffkit doctor
 
     \b
-    Exit codes: 0 done; 1 a check failed or an experiment raised; 2 bad usage or
-    input; 130 interrupted (finished cells are kept).
+    Exit codes: 0 done; 1 a check failed, an experiment raised or training
+    diverged; 2 bad usage or input; 3 disk full; 130 interrupted (finished cells
+    and checkpoints are kept).
     """
 
 
@@ -135,6 +148,8 @@ def run(name: str, quick: bool, output: Path | None) -> int:
 
 
 cli.add_command(cli_compare.compare)
+cli.add_command(cli_train.train_command)
+cli.add_command(cli_train.predict_command)
 
 
 @cli.command()
@@ -188,10 +203,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _explain(problem.format_message(), USAGE, debug)
     except measure.SweepInterruptedError as problem:
         return _explain(str(problem), INTERRUPTED, debug)
+    except TrainingInterrupted as problem:
+        return _explain(str(problem), INTERRUPTED, debug)
     except (KeyboardInterrupt, click.Abort):
         return _explain("Interrupted.", INTERRUPTED, debug)
     except _BAD_INPUT as problem:
-        return _explain(str(problem), USAGE, debug)
+        code = FULL if _is_disk_full(problem) else USAGE
+        return _explain(str(problem), code, debug)
     except GradientMismatchError as problem:
         return _explain(str(problem), FAILED, debug)
     except DiffkitError as problem:
@@ -233,6 +251,15 @@ def _numbers(text: str) -> int | tuple[int, ...]:
             f"{text!r} does not list argument positions: write 0 or 0,1."
         ) from None
     return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _is_disk_full(problem: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, is of a disk without space."""
+    while problem is not None:
+        if getattr(problem, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        problem = problem.__cause__
+    return False
 
 
 def _explain(text: str, code: int, debug: bool) -> int:

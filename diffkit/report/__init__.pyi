@@ -1,6 +1,7 @@
 from . import figures as figures
 from . import numbers as numbers
 from . import page as page
+from . import training as training
 from .table import from_csv as from_csv
 from .table import markdown_table as markdown_table
 from .table import read_rows as read_rows

@@ -10,7 +10,7 @@ from diffkit.train.data.dataset import (
     standardize_target,
     stratified_split,
 )
-from diffkit.train.data.files import complete_rows, from_csv
+from diffkit.train.data.files import Missing, complete_rows, from_csv
 from diffkit.train.data.real import breast_cancer, diabetes, digits, iris, wine
 from diffkit.train.data.student_dropout import dropout_risk, student_dropout
 from diffkit.train.data.synthetic import (
@@ -25,6 +25,7 @@ from diffkit.train.data.table import Table, read_table
 __all__ = [
     "DATASETS",
     "Dataset",
+    "Missing",
     "Pair",
     "Table",
     "as_type",
