@@ -111,9 +111,13 @@ def load(
         raise CheckpointError(
             f"There is no checkpoint to read at {path}: {problem.strerror}.{hint}"
         ) from problem
-    checkpoint = loads(data, str(path))
+    return fitted(loads(data, str(path)), like or {})
+
+
+def fitted(checkpoint: Checkpoint, like: Mapping[str, Any]) -> Checkpoint:
+    """The same with the parts named in `like` nested as its values are (see `load`)."""
     parts = {name: getattr(checkpoint, name) for name in _PARTS}
-    for name, value in (like or {}).items():
+    for name, value in like.items():
         if name not in parts:
             raise unknown_name("part of a checkpoint", name, parts)
         parts[name] = restored(name, parts[name], value)

@@ -21,7 +21,7 @@ from diffkit.errors import (
 )
 from diffkit.train.batches import Batches
 from diffkit.train.callbacks import Callback
-from diffkit.train.checkpoint import LAST, Checkpoint, check_metadata, load
+from diffkit.train.checkpoint import LAST, Checkpoint, check_metadata, fitted, load
 from diffkit.train.gradients import (
     Gradients,
     Threads,
@@ -108,9 +108,10 @@ def fit(
     epochs and at the end, "best.safetensors" after each epoch with the best validation
     loss so far. `resume=True` goes on from the folder's last one (`resume=path` from
     any) to `epochs` in total, bit for bit as if never interrupted: give the same data,
-    settings and `rng` again. `metadata` is JSON to keep in the checkpoints. Ctrl-C
-    writes a checkpoint in the middle of the epoch and raises TrainingInterrupted, a
-    KeyboardInterrupt, with the history; so does a CheckpointError for a full disk.
+    settings and `rng` again; `params` then only say the nesting and precision.
+    `metadata` is JSON to keep in the checkpoints. Ctrl-C writes a checkpoint in the
+    middle of the epoch and raises TrainingInterrupted, a KeyboardInterrupt, with the
+    history; a CheckpointError for a full disk has the history too.
 
     `rng` is a generator or its seed. Initialisation, validation split, shuffling, masks
     and augmentation each get a generator spawned from it, so that giving parameters
@@ -140,7 +141,8 @@ def fit(
     if early_stopping is not None:
         early_stopping.check(measured, validation is not None)
     folder = None if checkpoint is None else Path(checkpoint)
-    source = _source(resume, folder, params)
+    source = _source(resume, folder)
+    saved = None if source is None else load(source)
     started = perf_counter()
     chosen = get_backend(backend)
     loaded = perf_counter()
@@ -151,6 +153,8 @@ def fit(
     )
     if params is None:
         params = net.init(generators["init"])
+        if saved is not None:
+            params = _in_precision_of(saved.params, params)
     dtype = check_params(params)
     params = optree.tree_map(np.asarray, params)
     if net_state is None:
@@ -171,18 +175,18 @@ def fit(
     state, records = optimizer.init(packed), []
     at = Standing(packed, net_state, state, drawn_states(generators))
     settings: dict[str, str] = {}
-    if folder is not None or source is not None:
+    if folder is not None or saved is not None:
         settings = _settings(
             objective, optimizer, batches, accumulate, training, held_out
         )
-    if source is not None:
+    if saved is not None:
         like = {
             "params": params,
             "net_state": net_state,
             "optimizer_state": layout.unpack_state(state),
         }
-        saved = load(source, like)
-        _check_same(saved, settings, source)
+        saved = fitted(saved, like)
+        _check_same(saved, settings, str(source))
         records = from_columns(saved.history, list(measured))
         at = from_checkpoint(saved, layout, state, len(records))
     checked = perf_counter()
@@ -266,15 +270,10 @@ def _trained(
     return run.history(phases, ended)
 
 
-def _source(resume: Any, folder: Path | None, params: Any) -> Path | None:
+def _source(resume: Any, folder: Path | None) -> Path | None:
     """The file to go on from, or None."""
     if resume is False or resume is None:
         return None
-    if params is not None:
-        raise UserInputError(
-            "resume goes on from a checkpoint's parameters, and params were given as "
-            "well. Leave one of them out."
-        )
     if resume is not True:
         return Path(resume)
     if folder is None:
@@ -283,6 +282,13 @@ def _source(resume: Any, folder: Path | None, params: Any) -> Path | None:
             "and none was named. Give checkpoint=folder, or resume=path."
         )
     return folder / LAST
+
+
+def _in_precision_of(saved: Any, params: Any) -> Any:
+    """Parameters in the precision that the saved ones have."""
+    leaves = optree.tree_leaves(saved)
+    dtype = np.asarray(leaves[0]).dtype if leaves else np.float64
+    return optree.tree_map(lambda leaf: np.asarray(leaf, dtype), params)
 
 
 def _check_parallel(
@@ -349,7 +355,7 @@ def _settings(
     }
 
 
-def _check_same(saved: Checkpoint, settings: Mapping[str, str], source: Path) -> None:
+def _check_same(saved: Checkpoint, settings: Mapping[str, str], source: str) -> None:
     before = saved.training.get("settings")
     if before is None:
         raise CheckpointError(

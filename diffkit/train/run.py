@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from diffkit.errors import DivergenceError
+from diffkit.errors import DivergenceError, ShapeError
 from diffkit.train.batches import Batches
 from diffkit.train.callbacks import Callback, EpochReport
 from diffkit.train.checkpoint import BEST, LAST, save
@@ -115,7 +115,7 @@ class Run:
         start = perf_counter()
         x, y = (part[where] for part in plan.training)
         if plan.augment is not None:
-            x = plan.augment(x, self.generators["augment"])
+            x = _augmented(plan.augment, x, self.generators["augment"])
         masks = plan.objective.masks(self.generators["masks"], x)
         params = plan.layout.unpack(self.at.packed)
         value, grads, net_state = plan.gradients(params, x, y, net_state, masks)
@@ -332,6 +332,17 @@ class Run:
 _ADVICE = (
     "Use a smaller rate, check the scale of the inputs, or a loss that takes logits."
 )
+
+
+def _augmented(augment: Augment, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The rows to train on, shaped and in the precision of what they replace."""
+    rows = np.asarray(augment(x, rng), dtype=x.dtype)
+    if rows.shape != x.shape:
+        raise ShapeError(
+            f"augment gave rows of shape {rows.shape} for {x.shape}. It must keep the "
+            "number of rows and their shape."
+        )
+    return rows
 
 
 def _added(p: Any, u: Any) -> Any:

@@ -229,14 +229,16 @@ needs_dev_full = pytest.mark.skipif(
 )
 
 
+def no_space(*_):
+    return Path("/dev/full").open("wb")
+
+
 @needs_dev_full
 def test_a_full_disk_leaves_the_one_before(tmp_path, monkeypatch):
     path = save(tmp_path / "net", sample(epoch=1))
     with monkeypatch.context() as full:
         # Whatever is written there, the kernel answers that no space is left.
-        full.setattr(
-            checkpoint, "open", lambda *_: Path("/dev/full").open("wb"), raising=False
-        )
+        full.setattr(checkpoint, "open", no_space, raising=False)
         with pytest.raises(
             CheckpointError, match=r"the disk is full, and .* bytes"
         ) as e:
