@@ -1,6 +1,8 @@
+from functools import partial
+
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 
 from diffkit import functions as fn
 from diffkit.errors import DtypeError, ShapeError, UserInputError
@@ -21,6 +23,21 @@ ELEMENTWISE = [
     (fn.softplus, lambda x: np.logaddexp(0.0, x), special.expit),
     (fn.relu, lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, 1.0, 0.0)),
     (fn.erf, special.erf, lambda x: 2 / np.sqrt(np.pi) * np.exp(-x * x)),
+    (
+        partial(fn.leaky_relu, slope=0.3),
+        lambda x: np.where(x > 0, x, 0.3 * x),
+        lambda x: np.where(x > 0, 1.0, 0.3),
+    ),
+    (
+        partial(fn.elu, alpha=1.5),
+        lambda x: np.where(x > 0, x, 1.5 * np.expm1(np.minimum(x, 0.0))),
+        lambda x: np.where(x > 0, 1.0, 1.5 * np.exp(np.minimum(x, 0.0))),
+    ),
+    (
+        fn.silu,
+        lambda x: x * special.expit(x),
+        lambda x: special.expit(x) * (1 + x * special.expit(-x)),
+    ),
 ]
 
 
@@ -30,6 +47,23 @@ def test_elementwise_functions_and_slopes_equal_scipys(f, value, derivative):
     # σ′ = σ(1 − σ) loses the relative precision of its tail, never an absolute ulp.
     np.testing.assert_allclose(slope(f, WIDE), derivative(WIDE), rtol=1e-14, atol=1e-16)
     assert isinstance(f(0.5), float)
+
+
+def test_gelu_and_its_slope_are_those_of_the_normal_distribution():
+    # Φ is (1 + erf)/2, which keeps an absolute 2⁻⁵³ and no relative tail.
+    bound = {"rtol": 1e-14, "atol": 1e-13}
+    np.testing.assert_allclose(fn.gelu(WIDE), WIDE * stats.norm.cdf(WIDE), **bound)
+    np.testing.assert_allclose(
+        slope(fn.gelu, WIDE),
+        stats.norm.cdf(WIDE) + WIDE * stats.norm.pdf(WIDE),
+        **bound,
+    )
+    assert fn.gelu(0.0) == 0.0
+
+
+def test_integers_are_real_numbers_to_activations():
+    for f in (fn.relu, fn.leaky_relu, fn.elu, fn.silu, fn.gelu):
+        np.testing.assert_allclose(f([-1, 0, 2]), f([-1.0, 0.0, 2.0]), rtol=1e-15)
 
 
 @pytest.mark.parametrize("axis", [None, 0, -1, (0, 1)])

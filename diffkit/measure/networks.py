@@ -18,8 +18,21 @@ from diffkit.measure.gradient import (
 )
 
 #: Losses whose targets are classes, not numbers.
-_PROBABILITIES = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
-_CLASSES = ("cross_entropy",)
+_PROBABILITIES = ("binary_cross_entropy", "binary_cross_entropy_with_logits", "focal")
+_CLASSES = (
+    "cross_entropy",
+    "cross_entropy_from_probabilities",
+    "focal_cross_entropy",
+    "nll",
+    "kl_divergence",
+)
+#: The last layer of losses that take no logits.
+_OUTPUTS = {
+    "binary_cross_entropy": "sigmoid",
+    "cross_entropy_from_probabilities": "softmax",
+    "nll": "log_softmax",
+    "kl_divergence": "log_softmax",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +81,8 @@ class Network:
             if layers:
                 layers.append(nn.get_activation(self.activation))
             layers.append(nn.Linear(wide, narrow))
-        if self.loss == "binary_cross_entropy":
-            layers.append(nn.Sigmoid())
+        if self.loss in _OUTPUTS:
+            layers.append(nn.get_activation(_OUTPUTS[self.loss]))
         net = nn.Sequential(*layers)
         loss = losses.get(self.loss)
         params = net.init(rng)

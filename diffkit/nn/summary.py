@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import lazy_loader
 import numpy as np
-from rich.table import Table
 
 from diffkit.errors import UserInputError
 from diffkit.graph import Graph, reverse, trace, trees
@@ -89,15 +89,11 @@ class Summary:
             text.append("  ".join(cells).rstrip())
         return "\n".join([*text, self._caption()])
 
-    def __rich__(self) -> Table:
-        table = Table(caption=self._caption(), show_footer=True)
-        *lines, total = self._cells()
-        for i, (heading, footer) in enumerate(zip(_HEADINGS, total, strict=True)):
-            justify = "left" if i < _LEFT else "right"
-            table.add_column(heading, footer, justify=justify)
-        for line in lines:
-            table.add_row(*line)
-        return table
+    def __rich__(self) -> Any:
+        """A rich table: `rich.print(net.summary(batch=32))`."""
+        return _when_needed("summary_table").rich_table(
+            _HEADINGS, self._cells(), self._caption(), _LEFT
+        )
 
     def _cells(self) -> list[tuple[str, ...]]:
         lines = [
@@ -123,6 +119,9 @@ class Summary:
 
 _HEADINGS = ("", "layer", "output", "parameters", "flops", "activation bytes")
 _LEFT = 3
+
+# rich is loaded when a table is drawn: building networks must not cost its import.
+_when_needed, _, _ = lazy_loader.attach("diffkit.nn", submodules=["summary_table"])
 
 
 def walk(

@@ -290,6 +290,17 @@ def test_focal_is_at_most_the_cross_entropy(z, gamma):
     np.testing.assert_allclose(several[far], expected[far], rtol=1e-7, atol=1e-300)
 
 
+def test_focal_is_the_published_formula(rng):
+    # Lin and others (2017), as torchvision's sigmoid_focal_loss writes it.
+    z, t = 3 * rng.normal(size=20), rng.integers(0, 2, 20).astype(float)
+    p = special.expit(z)
+    p_t = p * t + (1 - p) * (1 - t)
+    alpha_t = 0.25 * t + 0.75 * (1 - t)
+    expected = -alpha_t * (1 - p_t) ** 2 * np.log(p_t)
+    value = losses.focal(z, t, "none", alpha=0.25)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     "name, before",

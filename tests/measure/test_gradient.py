@@ -7,6 +7,7 @@ import optree
 import pytest
 
 import diffkit as dk
+from diffkit import losses
 from diffkit.errors import ExperimentError, UnknownNameError, UserInputError
 from diffkit.measure.gradient import Problem, measure_gradient, runtime_of
 from diffkit.measure.networks import Network
@@ -94,7 +95,7 @@ def test_a_point_that_no_precision_decides_is_refused():
         reference_gradient(prepared, np.array([3.0]))
 
 
-@pytest.mark.parametrize("loss", ["mse", "binary_cross_entropy", "cross_entropy"])
+@pytest.mark.parametrize("loss", losses.LOSSES)
 def test_networks_of_every_loss_give_a_finite_scalar(loss):
     problem = Network((3, 4, 2), "sigmoid", loss, batch=6).problem()
     assert isinstance(problem, Problem)
