@@ -90,6 +90,40 @@ def test_gradients_in_the_input_are_exact(layer, backend, rng):
     assert dk.check_grads(f, (x, seed, params), backend=backend).passed
 
 
+@pytest.mark.parametrize("name, axis", [("BatchNorm", 0), ("LayerNorm", 1)])
+def test_normalisation_and_its_gradients_in_closed_form(name, axis, rng):
+    # Ioffe and Szegedy (2015), section 3: the statistics are differentiated through.
+    layer = getattr(nn, name)(3)
+    params, x = shaken(layer.init(rng), rng), rng.normal(size=(7, 3))
+    g = rng.normal(size=x.shape)
+    deviation = np.sqrt(x.var(axis=axis, keepdims=True) + layer.epsilon)
+    hat = (x - x.mean(axis=axis, keepdims=True)) / deviation
+    y, _ = layer.apply_training(params, x, layer.init_state())
+    np.testing.assert_allclose(y, hat * params["weight"] + params["bias"], rtol=1e-12)
+
+    def f(params, x):
+        return np.sum(layer.apply_training(params, x, layer.init_state())[0] * g)
+
+    _, (by_params, by_x) = dk.value_and_grad(f, argnums=(0, 1))(params, x)
+    gw = g * params["weight"]
+    through = gw.mean(axis=axis, keepdims=True)
+    scaled = hat * (gw * hat).mean(axis=axis, keepdims=True)
+    expected = (gw - through - scaled) / deviation
+    np.testing.assert_allclose(by_x, expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(by_params["weight"], (g * hat).sum(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(by_params["bias"], g.sum(axis=0), rtol=1e-12)
+
+
+def test_a_bias_before_batch_norm_has_no_gradient(rng):
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4), nn.Tanh())
+    params, x = shaken(net.init(rng), rng), rng.normal(size=(9, 3))
+    gradient = dk.grad(
+        lambda p: np.sum(net.apply_training(p, x, net.init_state())[0] ** 2)
+    )(params)
+    np.testing.assert_allclose(gradient[0]["bias"], 0.0, atol=1e-13)
+    assert np.abs(gradient[0]["weight"]).max() > 1e-3
+
+
 # ---- batch normalisation ------------------------------------------------------------
 
 
@@ -339,6 +373,49 @@ def test_state_masks_and_rows_that_do_not_fit_are_named(
 def test_layers_that_cannot_be_are_refused(build, error, said):
     with pytest.raises(error, match=said):
         build()
+
+
+class Scale:
+    """A layer of a user's own: nothing inherited, the interface alone."""
+
+    parameter_count = 1
+    stateful = stochastic = False
+
+    def __str__(self):
+        return "Scale()"
+
+    def initializer_before(self, following):
+        return following
+
+    def features(self, given):
+        return given
+
+    def init(self, rng, dtype=np.float64, *, default="xavier"):
+        return {"scale": np.ones((), dtype)}
+
+    def init_state(self, dtype=np.float64):
+        return ()
+
+    def masks(self, rng, batch, dtype=np.float64, *, features=None):
+        return ()
+
+    def apply(self, params, x, state=()):
+        return x * params["scale"]
+
+    def apply_training(self, params, x, state=(), masks=()):
+        return self.apply(params, x), ()
+
+
+def test_a_layer_of_ones_own_takes_part(rng):
+    net = nn.Sequential(nn.Linear(2, 3), Scale(), nn.Dropout(0.5), nn.Tanh())
+    params, x = shaken(net.init(rng), rng), rng.normal(size=(4, 2))
+    masks = net.masks(rng, 4)
+    report = dk.check_grads(
+        lambda p: np.sum(net.apply_training(p, x, (), masks)[0]), (params,)
+    )
+    assert report.passed
+    assert "1.scale" in net.named_parameters(params)
+    assert net.summary(batch=4).rows[2].parameters == 1
 
 
 # ---- PyTorch ------------------------------------------------------------------------
