@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from diffkit.errors import (
 )
 from diffkit.train.batches import Batches
 from diffkit.train.callbacks import Callback
-from diffkit.train.checkpoint import LAST, Checkpoint, check_metadata, fitted, load
+from diffkit.train.checkpoint import LAST, check_metadata, fitted, load
 from diffkit.train.gradients import (
     Gradients,
     Threads,
@@ -40,9 +39,11 @@ from diffkit.train.inputs import (
 from diffkit.train.layout import Layout, layout_for
 from diffkit.train.objective import Objective
 from diffkit.train.parts import InitUpdate, Network, check_metrics, check_parts
+from diffkit.train.plan import Augment, Plan
 from diffkit.train.progress import progress_bar
 from diffkit.train.remote import connect
-from diffkit.train.run import Augment, Plan, Run
+from diffkit.train.run import Run
+from diffkit.train.settings import check_same, settings_of
 from diffkit.train.standing import (
     GENERATORS,
     Standing,
@@ -104,11 +105,12 @@ def fit(
     threads, or on the workers of `client`, a `distributed.Client` or the address of
     its scheduler. Both need a loss that is a mean over rows.
 
-    `checkpoint` is a folder: "last.safetensors" is written every `checkpoint_every`
-    epochs and at the end, "best.safetensors" after each epoch with the best validation
-    loss so far. `resume=True` goes on from the folder's last one (`resume=path` from
-    any) to `epochs` in total, bit for bit as if never interrupted: give the same data,
-    settings and `rng` again; `params` then only say the nesting and precision.
+    `checkpoint` is a folder: in it "last.safetensors" is replaced every
+    `checkpoint_every` epochs and at the end, "best.safetensors" after each epoch with
+    the best validation loss so far. `resume=True` goes on from the folder's last one
+    (`resume=path` from any) to `epochs` in total, bit for bit as if never interrupted:
+    give the same data, settings and `rng` again; `params` then only say the nesting and
+    precision.
     `metadata` is JSON to keep in the checkpoints. Ctrl-C writes a checkpoint in the
     middle of the epoch and raises TrainingInterrupted, a KeyboardInterrupt, with the
     history; a CheckpointError for a full disk has the history too.
@@ -137,7 +139,7 @@ def fit(
             f"on_divergence must be 'raise' or 'stop' and is {on_divergence!r}."
         )
     check_parts(net, loss, optimizer)
-    measured = check_metrics(metrics)
+    measured, kept = check_metrics(metrics), check_metadata(metadata)
     if early_stopping is not None:
         early_stopping.check(measured, validation is not None)
     folder = None if checkpoint is None else Path(checkpoint)
@@ -176,7 +178,7 @@ def fit(
     at = Standing(packed, net_state, state, drawn_states(generators))
     settings: dict[str, str] = {}
     if folder is not None or saved is not None:
-        settings = _settings(
+        settings = settings_of(
             objective, optimizer, batches, accumulate, training, held_out
         )
     if saved is not None:
@@ -186,7 +188,7 @@ def fit(
             "optimizer_state": layout.unpack_state(state),
         }
         saved = fitted(saved, like)
-        _check_same(saved, settings, str(source))
+        check_same(saved, settings, str(source))
         records = from_columns(saved.history, list(measured))
         at = from_checkpoint(saved, layout, state, len(records))
     checked = perf_counter()
@@ -212,7 +214,7 @@ def fit(
         folder=folder,
         every=every,
         settings=settings,
-        metadata=check_metadata(metadata),
+        metadata=kept,
     )
     phases = {
         "load": loaded - started,
@@ -331,64 +333,3 @@ def _gradients(
         objective, params, training, at.net_state, sizes, backend, layout
     )
     return whole if shards == 1 else Threads(whole, shards)
-
-
-def _settings(
-    objective: Objective,
-    optimizer: Any,
-    batches: Batches,
-    accumulate: int,
-    training: Pair,
-    held_out: Pair | None,
-) -> dict[str, str]:
-    """What must be the same for a resumed training to be the same one."""
-    return {
-        "network": _said(objective.net),
-        "loss": _said(objective.loss),
-        "optimizer": _said(optimizer),
-        "batch_size": str(batches.batch_size),
-        "drop_last": str(batches.drop_last),
-        "shuffle": str(batches.shuffle),
-        "accumulate": str(accumulate),
-        "training data": _fingerprint(training),
-        "validation data": _fingerprint(held_out),
-    }
-
-
-def _check_same(saved: Checkpoint, settings: Mapping[str, str], source: str) -> None:
-    before = saved.training.get("settings")
-    if before is None:
-        raise CheckpointError(
-            f"{source} holds parameters, but not a training that can be resumed: fit "
-            "did not write it. Load it and give params=checkpoint.params."
-        )
-    lines = [
-        f"  {name}: was {before.get(name)}, is {now}"
-        for name, now in settings.items()
-        if before.get(name) != now
-    ]
-    if lines:
-        raise CheckpointError(
-            f"The training in {source} was another one:\n"
-            + "\n".join(lines)
-            + "\nResume with the same settings and rng, or start anew from its "
-            "parameters with params=checkpoint.params."
-        )
-
-
-def _said(part: Any) -> str:
-    """A part by its name: not by its address, which is another in each process."""
-    said = str(part)
-    if " at 0x" not in said:
-        return said
-    return getattr(part, "__qualname__", type(part).__qualname__)
-
-
-def _fingerprint(data: Pair | None) -> str:
-    if data is None:
-        return "none"
-    digest = hashlib.sha256()
-    for array in data:
-        digest.update(f"{array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return f"{len(data[0])} rows, SHA-256 {digest.hexdigest()[:16]}"

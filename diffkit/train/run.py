@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import optree
 
-from diffkit.errors import DivergenceError, ShapeError
-from diffkit.train.batches import Batches
-from diffkit.train.callbacks import Callback, EpochReport
+from diffkit.errors import ShapeError
+from diffkit.train.callbacks import EpochReport
 from diffkit.train.checkpoint import BEST, LAST, save
-from diffkit.train.gradients import Gradients
+from diffkit.train.divergence import check_finite, lost_loss
 from diffkit.train.history import History, Record, tidy
 from diffkit.train.inputs import Pair
-from diffkit.train.layout import Layout, copied, weighted_mean
-from diffkit.train.objective import Objective
-from diffkit.train.parts import InitUpdate
+from diffkit.train.layout import copied, weighted_mean
+from diffkit.train.plan import Augment, Plan
 from diffkit.train.standing import Standing, drawn_states, to_checkpoint
 from diffkit.train.stopping import Best, EarlyStopping
-
-Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-Metrics = Mapping[str, Callable[[Any, Any], Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a training is to do; nothing in it changes."""
-
-    objective: Objective
-    optimizer: InitUpdate
-    layout: Layout
-    gradients: Gradients
-    training: Pair
-    held_out: Pair | None
-    batches: Batches
-    epochs: int
-    accumulate: int
-    metrics: Metrics
-    augment: Augment | None
-    stopping: EarlyStopping | None
-    callbacks: tuple[Callback, ...]
-    folder: Path | None
-    every: int
-    settings: Mapping[str, str]
-    metadata: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -123,7 +94,10 @@ class Run:
         size = len(x)
         self.record(self.at.epoch, self.at.step + 1, "batch", size, {"loss": value})
         if not isfinite(value):
-            raise self.divergence(value, grads)
+            batches = [record[4] for record in self.records if record[2] == "batch"]
+            before = batches[-2] if len(batches) > 1 else None
+            tree = plan.layout.unpack(grads)
+            raise lost_loss(self.at.epoch, self.at.step + 1, value, before, tree)
         return value, grads, net_state, size
 
     def update(
@@ -165,7 +139,7 @@ class Run:
         mean = at.loss_sum / at.rows
         measured = {"train": {"loss": mean, **self.measure(plan.training)}}
         self.record(epoch, at.step, "train", at.rows, measured["train"])
-        self._check_finite()
+        check_finite(epoch, at.step, plan.layout.unpack(at.packed))
         if plan.held_out is not None:
             measured["validation"] = self.evaluate(epoch, plan.held_out)
         best, improved = self._compare(epoch, measured)
@@ -276,28 +250,6 @@ class Run:
             ended,
         )
 
-    def divergence(self, value: float, grads: Any) -> DivergenceError:
-        """The error for a loss that is not finite."""
-        tree = self.plan.layout.unpack(grads)
-        sizes = {name: np.max(np.abs(leaf), initial=0) for name, leaf in _named(tree)}
-        # NaN first: it is what spreads.
-        largest = max(sizes, key=lambda name: (np.isnan(sizes[name]), sizes[name]))
-        before = [record[4] for record in self.records if record[2] == "batch"][:-1]
-        said = f" A step before it was {before[-1]:.6g}." if before else ""
-        return DivergenceError(
-            f"Training diverged at step {self.at.step + 1} (epoch {self.at.epoch}): "
-            f"the loss is {value}.{said} The largest gradient is "
-            f"{sizes[largest]:.3g}, of {largest}. {_ADVICE}"
-        )
-
-    def _check_finite(self) -> None:
-        for name, leaf in _named(self.plan.layout.unpack(self.at.packed)):
-            if not np.isfinite(leaf).all():
-                raise DivergenceError(
-                    f"Training diverged in epoch {self.at.epoch}: {name} is no longer "
-                    f"finite after step {self.at.step}. {_ADVICE}"
-                )
-
     def _compare(
         self, epoch: int, measured: Mapping[str, Mapping[str, float]]
     ) -> tuple[Best | None, bool]:
@@ -329,11 +281,6 @@ class Run:
         return any(wish is True for wish in wishes)
 
 
-_ADVICE = (
-    "Use a smaller rate, check the scale of the inputs, or a loss that takes logits."
-)
-
-
 def _augmented(augment: Augment, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The rows to train on, shaped and in the precision of what they replace."""
     rows = np.asarray(augment(x, rng), dtype=x.dtype)
@@ -348,9 +295,3 @@ def _augmented(augment: Augment, x: np.ndarray, rng: np.random.Generator) -> np.
 def _added(p: Any, u: Any) -> Any:
     """In the precision of the parameter, which the program was prepared for."""
     return np.add(p, u, dtype=p.dtype)
-
-
-def _named(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
-    accessors, leaves, _ = optree.tree_flatten_with_accessor(tree)
-    for accessor, leaf in zip(accessors, leaves, strict=True):
-        yield accessor.codify("params"), np.asarray(leaf)
