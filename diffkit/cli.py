@@ -26,7 +26,6 @@ from diffkit.errors import (
     MissingDependencyError,
     ReportError,
     TraceError,
-    TrainingInterrupted,
     UserInputError,
     nearest,
 )
@@ -202,8 +201,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as problem:
         return _explain(problem.format_message(), USAGE, debug)
     except measure.SweepInterruptedError as problem:
-        return _explain(str(problem), INTERRUPTED, debug)
-    except TrainingInterrupted as problem:
         return _explain(str(problem), INTERRUPTED, debug)
     except (KeyboardInterrupt, click.Abort):
         return _explain("Interrupted.", INTERRUPTED, debug)

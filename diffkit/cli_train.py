@@ -9,7 +9,10 @@ import click
 from click.core import ParameterSource
 
 from diffkit import cli_training
+from diffkit.cli_show import error
+from diffkit.errors import TrainingInterrupted
 
+INTERRUPTED = 130
 _METHODS = "sgd, momentum, averaged_momentum, nesterov, adagrad, rmsprop, adam, adamw."
 _SCHEDULES = "constant, step, cosine, warmup_cosine, warmup_linear, one_cycle, plateau."
 
@@ -48,7 +51,7 @@ _SCHEDULES = "constant, step, cosine, warmup_cosine, warmup_linear, one_cycle, p
 @click.option("--clip", type=float, help="Largest norm of a gradient.")
 @click.option("--backend", default="autodiff", show_default=True)
 @click.option("--epochs", default=30, show_default=True)
-@click.option("--batch", default=32, show_default=True, help="Rows; 0 takes all.")
+@click.option("--batch", type=int, help="Rows a step; 0 takes all. Default: 32.")
 @click.option("--drop-last", is_flag=True, help="Leave out the last partial batch.")
 @click.option("--accumulate", default=1, show_default=True, help="Batches a step.")
 @click.option("--shards", default=1, show_default=True, help="Parts of each batch.")
@@ -78,7 +81,7 @@ _SCHEDULES = "constant, step, cosine, warmup_cosine, warmup_linear, one_cycle, p
     help="For history, figures and model. Default: runs/NAME.",
 )
 @click.pass_context
-def train_command(ctx: click.Context, **options: Any) -> None:
+def train_command(ctx: click.Context, **options: Any) -> int:
     """Train a network on DATASET, or on a CSV file.
 
     DATASET is breast_cancer, circles, diabetes, digits, iris, linear_regression, moons,
@@ -104,7 +107,13 @@ def train_command(ctx: click.Context, **options: Any) -> None:
             if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
         }
         options = cli_training.resumed(options, given)
-    cli_training.run(options)
+    try:
+        cli_training.run(options)
+    except TrainingInterrupted as problem:
+        # Told here: click would make a bare "Aborted" of a KeyboardInterrupt.
+        error(str(problem))
+        return INTERRUPTED
+    return 0
 
 
 @click.command("predict")

@@ -28,6 +28,8 @@ from diffkit.train import metrics
 from diffkit.train.data import Dataset
 
 MODEL_FILE = "model.safetensors"
+#: Rows in a batch where nobody says, and there are as many.
+_BATCH = 32
 
 
 def run(options: Mapping[str, Any]) -> None:
@@ -78,15 +80,9 @@ class Job:
         x, y = self.data.train
         pair = x, model.targets(y)
         held_out = self.data.validation
-        size = min(options["batch"], len(x)) or None
-        # A batch larger than the data is refused by the trainer, in its own words.
-        size = options["batch"] if options["batch"] > len(x) else size
-        count = (
-            1
-            if size is None or size > len(x)
-            else len(train.Batches(len(x), size, options["drop_last"]))
-        )
-        steps = options["epochs"] * -(-count // options["accumulate"])
+        rows, size = len(x), options["batch"]
+        size = min(_BATCH, rows) if size is None else size or None
+        steps = options["epochs"] * self._steps_per_epoch(rows, size)
         optimizer, rate = optimizer_for(
             options["optimizer"],
             options["rate"],
@@ -128,6 +124,13 @@ class Job:
                 params=params,
                 progress=False,
             )
+
+    def _steps_per_epoch(self, rows: int, size: int | None) -> int:
+        """For the schedule; numbers that make no sense are the trainer's to refuse."""
+        if size is None or not 0 < size <= rows:
+            return 1
+        batches = train.Batches(rows, size, self.options["drop_last"])
+        return -(-len(batches) // max(1, self.options["accumulate"]))
 
     def write(self, history: train.History) -> None:
         """Files, and the measures of the parts on stdout."""

@@ -153,14 +153,14 @@ def circles(
 def spirals(
     n: int = 600,
     *,
-    noise: float = 0.03,
+    noise: float = 0.15,
     turns: float = 1.5,
     test: float = 0.2,
     validation: float = 0.0,
     rng: Rng = 0,
     dtype: Any = np.float64,
 ) -> Dataset:
-    """Two spirals wound into each other, radius 0 to 1 over `turns` turns.
+    """Two spirals wound into each other, radius 0 to 6 over `turns` turns.
 
     Class 1 is class 0 turned by half a turn; points are evenly spread along the radius
     but for the very centre, which would belong to both. After Lang and Witbrock,
@@ -175,7 +175,8 @@ def spirals(
     counts = [int((y == k).sum()) for k in (0, 1)]
     radius = np.concatenate([np.arange(1, count + 1) / count for count in counts])
     angle = 2 * np.pi * turns * radius + np.pi * y
-    x = radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+    # Wide enough that a tanh network with weights of 1 can tell the arms apart.
+    x = 6.0 * radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
     recipe = "two spirals, half a turn apart"
     return _plane("spirals", x, y, recipe, noise, test, validation, rng, dtype)
 
