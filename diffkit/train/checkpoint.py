@@ -174,6 +174,33 @@ def loads(data: bytes, where: str = "the data") -> Checkpoint:
     return Checkpoint(**parts, version=int(version))
 
 
+def check_folder(folder: Any) -> Path | None:
+    """The folder for checkpoints, made if need be, before anything is trained.
+
+    Raises UserInputError for what is no path, CheckpointError for a folder that cannot
+    be made or written to.
+    """
+    if folder is None:
+        return None
+    if not isinstance(folder, str | os.PathLike):
+        raise UserInputError(
+            f"checkpoint is {folder!r}; it must be the path of a folder, or None."
+        )
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    except OSError as problem:
+        error = CheckpointError(
+            f"Checkpoints cannot be kept in {path}: {problem.strerror}. Choose a "
+            "folder that can be written to."
+        )
+        error.errno, error.filename = problem.errno, str(path)
+        raise error from problem
+    return path
+
+
 def check_metadata(metadata: Any) -> dict[str, Any]:
     """The metadata as a dict; UserInputError unless it is one of JSON values."""
     try:

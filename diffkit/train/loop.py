@@ -20,7 +20,8 @@ from diffkit.errors import (
 )
 from diffkit.train.batches import Batches
 from diffkit.train.callbacks import Callback
-from diffkit.train.checkpoint import LAST, check_metadata, fitted, load
+from diffkit.train.checkpoint import LAST, check_folder, check_metadata, fitted, load
+from diffkit.train.checkpoint_tree import encode
 from diffkit.train.gradients import (
     Gradients,
     Threads,
@@ -38,7 +39,13 @@ from diffkit.train.inputs import (
 )
 from diffkit.train.layout import Layout, layout_for
 from diffkit.train.objective import Objective
-from diffkit.train.parts import InitUpdate, Network, check_metrics, check_parts
+from diffkit.train.parts import (
+    InitUpdate,
+    Network,
+    check_hooks,
+    check_metrics,
+    check_parts,
+)
 from diffkit.train.plan import Augment, Plan
 from diffkit.train.progress import progress_bar
 from diffkit.train.remote import connect
@@ -67,7 +74,7 @@ def fit(
     validation: float | tuple[Any, Any] | None = None,
     metrics: Mapping[str, Callable[[Any, Any], Any]] | None = None,
     early_stopping: EarlyStopping | None = None,
-    callbacks: Iterable[Callback] = (),
+    callbacks: Callback | Iterable[Callback] = (),
     accumulate: int = 1,
     shards: int = 1,
     client: Any = None,
@@ -129,6 +136,12 @@ def fit(
     Raises UserInputError and its kinds for arguments that cannot be used, before any
     training; CheckpointError for one that cannot be read or written; DivergenceError;
     TrainingInterrupted; and whatever preparing the program raises.
+
+    >>> from diffkit import losses, nn, optim
+    >>> x = np.linspace(-1.0, 1.0, 20)[:, None]
+    >>> line = fit(nn.mlp((1, 1)), losses.mse, optim.sgd(0.5), (x, 2 * x), epochs=99)
+    >>> line.params[0]["weight"].round(6).tolist()
+    [[2.0]]
     """
     epochs = positive_integer("epochs", epochs)
     accumulate = positive_integer("accumulate", accumulate)
@@ -140,9 +153,10 @@ def fit(
         )
     check_parts(net, loss, optimizer)
     measured, kept = check_metrics(metrics), check_metadata(metadata)
+    called = check_hooks(early_stopping, callbacks, augment)
     if early_stopping is not None:
         early_stopping.check(measured, validation is not None)
-    folder = None if checkpoint is None else Path(checkpoint)
+    folder = check_folder(checkpoint)
     source = _source(resume, folder)
     saved = None if source is None else load(source)
     started = perf_counter()
@@ -178,6 +192,8 @@ def fit(
     at = Standing(packed, net_state, state, drawn_states(generators))
     settings: dict[str, str] = {}
     if folder is not None or saved is not None:
+        # What cannot be kept is found now, and not after an epoch.
+        encode(layout.unpack_state(state), "optimizer_state", {})
         settings = settings_of(
             objective, optimizer, batches, accumulate, training, held_out
         )
@@ -210,7 +226,7 @@ def fit(
         metrics=measured,
         augment=augment,
         stopping=early_stopping,
-        callbacks=tuple(callbacks),
+        callbacks=called,
         folder=folder,
         every=every,
         settings=settings,
@@ -276,8 +292,12 @@ def _source(resume: Any, folder: Path | None) -> Path | None:
     """The file to go on from, or None."""
     if resume is False or resume is None:
         return None
-    if resume is not True:
+    if isinstance(resume, str | os.PathLike):
         return Path(resume)
+    if resume is not True:
+        raise UserInputError(
+            f"resume is {resume!r}; it must be True, False or the path of a checkpoint."
+        )
     if folder is None:
         raise UserInputError(
             "resume=True goes on from the last checkpoint in the folder `checkpoint`, "

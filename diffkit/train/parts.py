@@ -82,4 +82,42 @@ def check_metrics(metrics: Any) -> dict[str, Callable[[Any, Any], Any]]:
     return dict(metrics)
 
 
+def metric_value(
+    name: str, metric: Callable[[Any, Any], Any], outputs: Any, y: Any
+) -> float:
+    """One metric as a number; UserInputError for one that gives something else."""
+    value = metric(outputs, y)
+    if np.shape(value) != ():
+        raise UserInputError(
+            f"The metric {name!r} gave an array of shape {np.shape(value)}; a column "
+            "of the history needs one number. Reduce it, with np.mean for example."
+        )
+    return float(value)
+
+
+def check_hooks(early_stopping: Any, callbacks: Any, augment: Any) -> tuple[Any, ...]:
+    """The callbacks as a tuple; UserInputError for a part that cannot be used."""
+    if early_stopping is not None and not hasattr(early_stopping, "patience"):
+        raise UserInputError(
+            f"early_stopping is {early_stopping!r}; give a value such as "
+            "train.EarlyStopping(patience=10)."
+        )
+    if augment is not None and not callable(augment):
+        raise UserInputError(
+            f"augment is {augment!r}; it must be a function (x, rng) -> x, such as "
+            "train.data.with_noise."
+        )
+    several: Any = callbacks
+    if callable(callbacks) or not hasattr(callbacks, "__iter__"):
+        several = (callbacks,)
+    called: tuple[Any, ...] = tuple(several)
+    for callback in called:
+        if not callable(callback):
+            raise UserInputError(
+                f"callbacks has {callback!r}; each must be a function that is given a "
+                "train.EpochReport after each epoch."
+            )
+    return called
+
+
 _COLUMNS = ("epoch", "step", "split", "rows", "loss", "seconds")

@@ -18,6 +18,7 @@ from diffkit.train.divergence import check_finite, lost_loss
 from diffkit.train.history import History, Record, tidy
 from diffkit.train.inputs import Pair
 from diffkit.train.layout import copied, weighted_mean
+from diffkit.train.parts import metric_value
 from diffkit.train.plan import Augment, Plan
 from diffkit.train.standing import Standing, drawn_states, to_checkpoint
 from diffkit.train.stopping import Best, EarlyStopping
@@ -180,7 +181,10 @@ class Run:
         start = perf_counter()
         x, y = data
         outputs = self.outputs(x)
-        found = {name: float(f(outputs, y)) for name, f in self.plan.metrics.items()}
+        found = {
+            name: metric_value(name, metric, outputs, y)
+            for name, metric in self.plan.metrics.items()
+        }
         self.phases["validation"] += perf_counter() - start
         return found
 
@@ -198,7 +202,7 @@ class Run:
         outputs = self.outputs(x)
         found = {"loss": float(self.plan.objective.loss(outputs, y))}
         for name, metric in self.plan.metrics.items():
-            found[name] = float(metric(outputs, y))
+            found[name] = metric_value(name, metric, outputs, y)
         self.phases["validation"] += perf_counter() - start
         self.record(epoch, self.at.step, "validation", len(x), found)
         return found

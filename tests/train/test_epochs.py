@@ -202,6 +202,15 @@ def test_early_stopping_is_checked(options, error, said):
         ({"accumulate": 0}, "accumulate must be a positive integer"),
         ({"metadata": {"a": object()}}, "JSON"),
         ({"augment": lambda x, rng: x[:3]}, "keep the number of rows"),
+        ({"augment": 5}, "augment is 5; it must be a function"),
+        ({"callbacks": [5]}, "callbacks has 5; each must be a function"),
+        ({"early_stopping": 5}, "early_stopping is 5; give a value such as"),
+        (
+            {"metrics": {"all": lambda o, y: o}},
+            r"'all' gave an array of shape \(20, 3\)",
+        ),
+        ({"checkpoint": 5}, "checkpoint is 5; it must be the path of a folder"),
+        ({"resume": 5}, "resume is 5; it must be True, False or the path"),
     ],
 )
 def test_options_are_checked(options, said):

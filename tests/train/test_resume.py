@@ -279,6 +279,15 @@ def test_another_training_is_not_resumed(changes, said, tmp_path):
         train.fit(**settings(**changes), checkpoint=tmp_path, resume=True)
 
 
+def test_what_cannot_be_kept_is_said_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match=r"cannot be kept in .*file"):
+        train.fit(**settings(), checkpoint=tmp_path / "file")
+    strange = optim.Optimizer(lambda params: object(), ADAM.update)
+    with pytest.raises(CheckpointError, match="optimizer_state is object"):
+        train.fit(**settings(optimizer=strange), checkpoint=tmp_path)
+
+
 def test_what_cannot_be_resumed_is_said(tmp_path):
     with pytest.raises(UserInputError, match="none was named"):
         train.fit(**settings(), resume=True)
