@@ -71,7 +71,12 @@ _SCHEDULES = "constant, step, cosine, warmup_cosine, warmup_linear, one_cycle, p
     default="float64",
     show_default=True,
 )
-@click.option("--checkpoint-dir", type=click.Path(path_type=Path), metavar="FOLDER")
+@click.option(
+    "--checkpoint-dir",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Keep the last and the best standing there.",
+)
 @click.option("--checkpoint-every", default=1, show_default=True, help="Epochs.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint folder.")
 @click.option(

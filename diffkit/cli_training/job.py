@@ -30,6 +30,8 @@ from diffkit.train.data import Dataset
 MODEL_FILE = "model.safetensors"
 #: Rows in a batch where nobody says, and there are as many.
 _BATCH = 32
+#: Up to this many classes the confusion matrix is shown.
+_MOST_CLASSES = 10
 
 
 def run(options: Mapping[str, Any]) -> None:
@@ -151,6 +153,7 @@ class Job:
         part = list(self.parts)[-1]
         names = list(measure(self.model, outputs[part], self.parts[part][1]))
         table(["part", "rows", *names], rows)
+        self._show_confusion(part, outputs[part], self.parts[part][1])
         self._write_quality(part, outputs[part], self.parts[part][1])
         ended = f"ended by {history.ended}, " if history.ended != "epochs" else ""
         note(f"{ended}{history.frame['step'].to_numpy().max()} steps → {self.out}")
@@ -204,6 +207,19 @@ class Job:
             y * scale + mean, outputs * scale + mean, title, self.data.target
         )
         report.figures.save(figure, self.out, "predictions")
+
+    def _show_confusion(self, part: str, outputs: np.ndarray, y: np.ndarray) -> None:
+        """How often each class was taken for which, where there is room for it."""
+        classes = self.model.classes
+        if not 2 <= len(classes) <= _MOST_CLASSES:
+            return
+        p = self.model.probabilities(outputs)
+        counts = metrics.confusion_matrix(p, y, threshold=0.5)
+        lines = [
+            [name, *map(str, row)]
+            for name, row in zip(classes, counts.tolist(), strict=True)
+        ]
+        table([f"{part}: true, by predicted", *classes], lines)
 
     def _augment(self) -> Any:
         noise, shift, image = (

@@ -52,10 +52,10 @@ def predict(
 
 
 def _checkpoint(path: Path) -> Path:
-    """The file itself, or the best one in a folder."""
+    """The file itself, or that of a folder: what training ended with, else the best."""
     if not path.is_dir():
         return path
-    names = (train.checkpoint.BEST, MODEL_FILE, train.checkpoint.LAST)
+    names = (MODEL_FILE, train.checkpoint.BEST, train.checkpoint.LAST)
     for name in names:
         if (path / name).is_file():
             return path / name

@@ -65,6 +65,9 @@ def test_training_shows_each_epoch_and_writes_everything(run, tmp_path):
     ]
     header = next(line for line in lines if line.startswith("part"))
     assert header.split() == ["part", "rows", "accuracy", "ROC", "AUC", "Brier", "ECE"]
+    confusion = lines.index("test: true, by predicted  setosa  versicolor  virginica")
+    counts = [line.split()[1:] for line in lines[confusion + 1 : confusion + 4]]
+    assert np.array(counts, dtype=int).sum(axis=1).tolist() == [10, 10, 10]
     written = {path.name for path in (tmp_path / "runs" / "iris").iterdir()}
     assert written == {
         *("history.csv", "model.safetensors", "loss.svg", "loss.png"),
@@ -209,6 +212,16 @@ def test_resuming_goes_on_as_if_never_interrupted(run, tmp_path):
         losses(tmp_path / "rest/history.csv")
     )
     assert run("predict", "c")[0] == 0
+
+
+def test_resuming_on_a_file_that_has_changed_is_refused(run, tmp_path):
+    write_students(tmp_path / "students.csv")
+    words = ("--data", "students.csv", "--target", "dropout", "--checkpoint-dir", "c")
+    assert run("train", *words, "--epochs", 2)[0] == 0
+    write_students(tmp_path / "students.csv", seed=1)
+    code, _, err = run("train", "--checkpoint-dir", "c", "--resume", "--epochs", 4)
+    assert code == 2
+    assert "data" in one_line(err)
 
 
 def test_resuming_with_other_options_is_refused(run):
