@@ -63,10 +63,11 @@ $(VENV)/.peers: $(STAMP)
 	@touch $@
 
 # --no-config keeps local indexes out of the lock; `--python-version` is the oldest
-# Python served, `--universal` adds markers for the others and for macOS.
+# Python served, `--universal` adds markers for macOS, and `fewest` takes one version
+# of each package for all Pythons, so that types and results are checked once.
 lock:
 	@$(UV) pip compile --no-config --universal --generate-hashes \
-	    --python-version 3.11 --extra dev --no-annotate --quiet \
+	    --python-version 3.11 --fork-strategy fewest --extra dev --no-annotate --quiet \
 	    --custom-compile-command "make lock   (after a change of pyproject.toml)" \
 	    pyproject.toml --output-file requirements.lock $(LOCK_FLAGS)
 
