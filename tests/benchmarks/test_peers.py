@@ -4,12 +4,15 @@ The printed ratio is how many times longer the peer takes. No time is ever asser
 busy machine must not fail a build.
 """
 
+import importlib
+
 import numpy as np
 import optree
 import pytest
 
 import diffkit as dk
 from diffkit import measure
+from diffkit.errors import MissingDependencyError
 from tests.benchmarks.conftest import NETWORKS, network
 
 pytestmark = [
@@ -32,8 +35,16 @@ def ordered(gradient):
     return [part for pair in layers((gradient,)) for part in pair]
 
 
+def peer(name):
+    """An optional peer; without it the comparison says what to install."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        pytest.skip(str(MissingDependencyError(name, "This comparison", name)))
+
+
 def jax_gradient(arguments):
-    jax = pytest.importorskip("jax")
+    jax = peer("jax")
     jax.config.update("jax_enable_x64", True)
     jnp = jax.numpy
     _, x, y = arguments
@@ -59,7 +70,7 @@ def jax_gradient(arguments):
 
 
 def torch_gradient(arguments):
-    torch = pytest.importorskip("torch")
+    torch = peer("torch")
     torch.set_num_threads(1)
     _, x, y = arguments
     x, y = torch.tensor(x), torch.tensor(y)

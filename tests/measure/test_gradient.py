@@ -8,7 +8,7 @@ import optree
 import pytest
 
 import diffkit as dk
-from diffkit.errors import ExperimentError, UnknownNameError, UserInputError
+from diffkit.errors import BackendError, UnknownNameError, UserInputError
 from diffkit.measure.gradient import Problem, measure_gradient, runtime_of
 from diffkit.measure.networks import Network
 from diffkit.measure.reference import reference_gradient
@@ -91,7 +91,7 @@ def test_a_point_that_no_precision_decides_is_refused():
         return np.sum(np.maximum(np.exp(np.log(x)), x))
 
     prepared = dk.prepare(undecidable, np.array([3.0]))
-    with pytest.raises(ExperimentError, match="Move the point away"):
+    with pytest.raises(BackendError, match="Move the point away"):
         reference_gradient(prepared, np.array([3.0]))
 
 
