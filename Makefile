@@ -1,9 +1,7 @@
 # Everything a reader runs: `make report`, `make test`, `make bench`, `make lint`.
 # Set-up happens by itself, once for each change of the lock.
 
-SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
-.ONESHELL:
+# Plain recipes, one command a line: macOS comes with make 3.81.
 .DEFAULT_GOAL := help
 
 VENV ?= .venv
@@ -12,65 +10,45 @@ STAMP := $(VENV)/.installed
 UV ?= uv
 PYTEST_WORKERS ?= 2
 
-# Optional peers, pinned here and not in the lock: they are large, and only CI and
+# Optional packages, pinned here and not in the lock: they are large, and only CI and
 # `make bench` look at them.
 TORCH := torch==2.13.0
 JAX := jax==0.10.2
+DASK := distributed==2026.8.0
 
 .PHONY: help setup report report-full test bench lint lock peers clean
 
 help:
-	@echo "make report  run the quick experiments, write reports/   (under 5 minutes)"
-	echo "make report-full  the same with the full cases"
-	echo "make test    lint, types, architecture, tests            (under 6 minutes)"
-	echo "make bench   benchmarks (add 'make peers' for JAX and PyTorch)"
-	echo "make lint    ruff and pyright alone"
-	echo "make lock    resolve requirements.lock again (needs uv)"
-	echo "make clean   remove $(VENV), caches and unfinished sweeps"
+	@echo "make report       run the quick experiments, write reports/ (under 5 minutes)"
+	@echo "make report-full  the same with the full cases"
+	@echo "make test         lint, types, architecture, tests (under 6 minutes)"
+	@echo "make bench        benchmarks ('make peers' first adds JAX and PyTorch)"
+	@echo "make lint         ruff and pyright alone"
+	@echo "make lock         resolve requirements.lock again (needs uv)"
+	@echo "make clean        remove $(VENV), caches and unfinished sweeps"
 
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
-	@python=""
-	for name in $${PYTHON:-} python3.13 python3.12 python3.11 python3; do
-	    if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	        2>/dev/null; then python="$$name"; break; fi
-	done
-	if [ -z "$$python" ]; then
-	    echo "diffkit needs Python 3.11 or newer, and none of python3.13," \
-	        "python3.12, python3.11 and python3 on the PATH is one." \
-	        "Install one, or say 'make PYTHON=/path/to/python3 ...'." >&2
-	    exit 1
-	fi
-	echo "setting up $(VENV) with $$("$$python" --version) ..."
-	if ! "$$python" -m venv --clear $(VENV) >/dev/null; then
-	    rm -rf $(VENV)
-	    echo "'$$python -m venv' failed: on Debian and Ubuntu it is a package" \
-	        "of its own: 'apt-get install python3-venv', then again." >&2
-	    exit 1
-	fi
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --no-deps --no-build-isolation -e .
-	touch $@
+	@PYTHON="$(PYTHON)" .ci/setup $(VENV)
+	@touch $@
 
 report: $(STAMP)
 	@$(BIN)/diffkit run all --quick
-	echo "read reports/README.md"
+	@echo "read reports/README.md"
 
 report-full: $(STAMP)
 	@$(BIN)/diffkit run all --full
-	echo "read reports/README.md"
+	@echo "read reports/README.md"
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright --pythonpath $(BIN)/python
 
 test: lint
 	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_architecture.py
-	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not slow and not peers"
+	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not slow and not peers"
 
 bench: $(STAMP)
 	@$(BIN)/python -m pytest tests/benchmarks --benchmark-enable -q -s \
@@ -78,21 +56,23 @@ bench: $(STAMP)
 
 peers: $(VENV)/.peers
 
+# What is installed stays as it is: the lock decides, the peers adapt.
 $(VENV)/.peers: $(STAMP)
 	@$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --constraint $(VENV)/constraints.txt $(TORCH) $(JAX)
-	touch $@
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --constraint $(VENV)/constraints.txt $(TORCH) $(JAX) $(DASK)
+	@touch $@
 
 # --no-config keeps local indexes out of the lock; `--python-version` is the oldest
-# Python served, `--universal` adds markers for the others and for macOS.
+# Python served, `--universal` adds markers for macOS, and `fewest` takes one version
+# of each package for all Pythons, so that types and results are checked once.
 lock:
 	@$(UV) pip compile --no-config --universal --generate-hashes \
-	    --python-version 3.11 --extra dev --no-annotate --quiet \
+	    --python-version 3.11 --fork-strategy fewest --extra dev --no-annotate --quiet \
 	    --custom-compile-command "make lock   (after a change of pyproject.toml)" \
 	    pyproject.toml --output-file requirements.lock $(LOCK_FLAGS)
 
 clean:
 	@rm -rf $(VENV) .diffkit .pytest_cache .ruff_cache .hypothesis .benchmarks build
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	rm -rf *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf *.egg-info

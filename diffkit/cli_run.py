@@ -39,13 +39,13 @@ def run_experiments(
         swept = _sweep(item, mode, registry.root)
         failed += len(swept.failed)
         page = report.write_report(item.experiment, swept.rows, reports, mode)
-        note(f"{item.experiment.name}: {_summary(swept)} → {page}")
+        note(f"{item.experiment.name}: {_summary(swept)} → {_near(page)}")
         for cell in swept.failed:
             warn(f"{item.experiment.name}, {cell.case.label}: {cell.message}")
     path, problems = report.write_index(registry, reports)
     for problem in problems:
         warn(f"left out of the index: {problem}")
-    note(f"index → {path}")
+    note(f"index → {_near(path)}")
     return failed == 0
 
 
@@ -69,6 +69,12 @@ def _sweep(found: measure.Found, mode: measure.Mode, root: Path) -> measure.Swee
     for text in swept.damaged:
         warn(f"{text} It was measured again.")
     return swept
+
+
+def _near(path: Path) -> Path:
+    """The path as seen from here, where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _summary(swept: measure.Sweep) -> str:

@@ -167,6 +167,7 @@ class Prepared:
         self._specs = traced.specs
         self._expected = [(spec.shape, spec.dtype) for spec in traced.specs]
         self._tree = traced.arguments.tree
+        self._collect = trees.collector(self._tree)
         self._gradient_tree = traced.gradient_tree
         self._aux_tree = traced.aux_tree
         self._check = nonfinite == "raise"
@@ -208,9 +209,11 @@ class Prepared:
 
     def leaves(self, args: tuple[Any, ...]) -> list[Any]:
         """The arguments' arrays in order, checked against what was prepared."""
-        leaves, tree = trees.flatten(args)
-        if tree != self._tree:
-            raise self._mismatch(args)
+        leaves: list[Any] = []
+        try:
+            self._collect(args, leaves)
+        except trees.StructureMismatch:
+            return self._slowly_checked(args)
         for leaf, (shape, dtype) in zip(leaves, self._expected, strict=True):
             # Built-in dtypes are single objects, so `is` settles the common case.
             if (
@@ -218,11 +221,14 @@ class Prepared:
                 or leaf.dtype is not dtype
                 or leaf.shape != shape
             ):
-                return self._slowly_checked(args, leaves)
+                return self._slowly_checked(args)
         return leaves
 
-    def _slowly_checked(self, args: tuple[Any, ...], leaves: list[Any]) -> list[Any]:
-        """The same for scalars, array-likes and dtypes that are equal but not `is`."""
+    def _slowly_checked(self, args: tuple[Any, ...]) -> list[Any]:
+        """The same for other containers, scalars and array-likes, and for errors."""
+        leaves, tree = trees.flatten(args)
+        if tree != self._tree:
+            raise self._mismatch(args)
         arrays = []
         for leaf, spec in zip(leaves, self._specs, strict=True):
             array = as_array(leaf, spec.name)

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "diffkit"
 
 # Lower rows import from the rows above them.
 ROWS = (
-    ("errors",),
+    ("errors", "files"),
     ("ops",),
     ("graph",),
     ("interpret", "engine", "functions"),

@@ -104,5 +104,6 @@ def test_a_reference_that_cannot_be_certified_is_refused():
         one = np.sin(w) ** 2 + np.cos(w) ** 2
         return np.abs(one - 1.0) * w
 
-    with pytest.raises(errors.BackendError, match="could not be certified"):
+    with pytest.raises(errors.BackendError, match="could not be certified") as caught:
         dk.check_grads(undecidable, (np.float64(0.3),))
+    assert len(str(caught.value)) < 300  # and not the 20,000 digits it tried

@@ -2,9 +2,8 @@
 
 Numba does not notice changes in functions that a cached function calls, so the folder
 is named by a hash of all sources that become native code, the versions, the CPU and
-Python. Files carry
-checksums: a damaged one is removed and compiled again. Files are written whole and
-renamed, so processes may share the folder.
+Python. Files carry checksums: a damaged one is removed and compiled again. Files are
+written whole and renamed, so processes may share the folder.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ import llvmlite.binding
 import numba
 import numpy as np
 import platformdirs
-from numba import njit
 
 from diffkit.engine import loop
+from diffkit.engine.jit import compile_native, settings
 from diffkit.errors import CacheWarning
 
 Native = Callable[[int], None]
@@ -91,12 +90,15 @@ def cache_folder() -> Path:
 def _fingerprint() -> str:
     digest = hashlib.sha256()
     root = Path(__file__).parent
-    compiled = [root / name for name in ("cache.py", "loop.py", "vector_math.py")]
+    compiled = [
+        root / name for name in ("cache.py", "jit.py", "loop.py", "vector_math.py")
+    ]
     for source in sorted([*compiled, *(root / "kernels").glob("*.py")]):
         digest.update(source.relative_to(root).as_posix().encode())
         digest.update(source.read_bytes())
     versions = (numba.__version__, llvmlite.__version__, np.__version__)
     host = (llvmlite.binding.get_host_cpu_name(), platform.machine(), sys.platform)
+    host += (settings.CPU_NAME, settings.CPU_FEATURES)  # the user may choose
     digest.update(repr((versions, host, sys.version_info[:3])).encode())
     return digest.hexdigest()[:20]
 
@@ -106,7 +108,7 @@ def _load_or_compile(name: str) -> Native:
     problem = _unwritable(folder)
     if problem is not None:
         warnings.warn(
-            f"diffkit cannot keep its compiled engine in {folder}: {problem}. Everything "
+            f"diffkit cannot keep its compiled engine in {folder}: {problem}. All "
             f"works, but every new process compiles again (about {TYPICAL_SECONDS} s). "
             f"Set {VARIABLE} to a folder that can be written.",
             CacheWarning,
@@ -141,16 +143,16 @@ def _announced(name: str, folder: Path | None) -> Native:
 
 def _decorated(name: str, folder: Path | None) -> Native:
     # The setting is the user's: it is ours only while this function is decorated.
-    kept = numba.config.CACHE_DIR
+    kept = settings.CACHE_DIR
     try:
         if folder is not None:
-            numba.config.CACHE_DIR = str(folder)
-        decorate = njit(
+            settings.CACHE_DIR = str(folder)
+        decorate = compile_native(
             "void(int64)", nogil=True, error_model="numpy", cache=folder is not None
         )
         return decorate(ENTRY_POINTS[name])
     finally:
-        numba.config.CACHE_DIR = kept
+        settings.CACHE_DIR = kept
 
 
 def _unwritable(folder: Path) -> str | None:
@@ -201,9 +203,7 @@ def _remove_damaged(folder: Path, name: str) -> None:
         try:
             expected = _checksum_file(file).read_text()
             whole = hashlib.sha256(file.read_bytes()).hexdigest() == expected
-        except OSError:
-            whole = False
-        except UnicodeDecodeError:
+        except (OSError, UnicodeDecodeError):
             whole = False
         if not whole:
             _remove(folder, name)

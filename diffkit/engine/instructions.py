@@ -98,7 +98,9 @@ class Assembly:
         """Where a short list begins in the program's index lists; equal ones once."""
         known = self._known_lists.get(values)
         if known is None:
-            known = self._known_lists[values] = self.add_list(np.array(values, np.int64))
+            known = self._known_lists[values] = self.add_list(
+                np.array(values, np.int64)
+            )
         return known
 
     def add_list(self, values: np.ndarray) -> int:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llvmlite import ir
-from numba import njit, typeof
+from numba import typeof
 from numba.core.imputils import impl_ret_untracked
-from numba.extending import intrinsic
 
+from diffkit.engine.jit import intrinsic, kernel
 from diffkit.engine.kernels import KERNELS
 from diffkit.engine.kernels.fields import OPCODE, WIDTH
 from diffkit.engine.kernels.memory import (
@@ -39,18 +39,18 @@ CONTROL_WIDTH: Final = 10
 @intrinsic
 def _call_kernel(typingctx, opcode, arena, row, lists):
     """Call the kernel of an opcode: one jump through a table."""
-    kernels = [typeof(kernel) for kernel in KERNELS.values()]
+    kernels: list[Any] = [typeof(function) for function in KERNELS.values()]
     signatures = [k.get_call_type(typingctx, (arena, row, lists), {}) for k in kernels]
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         opcode, *operands = arguments
         after = builder.append_basic_block("kernel.done")
         choice = builder.switch(opcode, after)
-        for place, (kernel, kind) in enumerate(zip(kernels, signatures, strict=True)):
+        for place, (function, kind) in enumerate(zip(kernels, signatures, strict=True)):
             block = builder.append_basic_block(f"kernel.{place}")
             choice.add_case(ir.Constant(opcode.type, place), block)
             builder.position_at_end(block)
-            context.get_function(kernel, kind)(builder, operands)
+            context.get_function(function, kind)(builder, operands)
             builder.branch(after)
         builder.position_at_end(after)
         return impl_ret_untracked(
@@ -60,14 +60,14 @@ def _call_kernel(typingctx, opcode, arena, row, lists):
     return signatures[0].return_type(opcode, arena, row, lists), codegen
 
 
-@njit(error_model="numpy")
+@kernel
 def _execute(arena, instructions, count, lists):
     for i in range(count):
         row = offset_pointer(instructions, i * WIDTH)
         _call_kernel(row[OPCODE], arena, row, lists)
 
 
-@njit(error_model="numpy")
+@kernel
 def _run(arena, control):
     instructions = int64_pointer(control[INSTRUCTIONS])
     lists = int64_pointer(control[LISTS])

@@ -44,13 +44,11 @@ def lower_matmul(assembly: Assembly, node: Node, operands: list[View]) -> View:
 
 
 def _small(assembly: Assembly, out: View, a: View, b: View) -> None:
-    rows, depth = a.shape[1:]
-    columns = b.shape[2]
+    rows, columns = a.shape[1], b.shape[2]
     lanes = VECTOR_BYTES // assembly.dtype.itemsize
     if columns == 1 and a.strides[1] == 1 and rows >= lanes:
         # A turned matrix times a vector is the vector's row times the matrix.
         a, b = _turned(b), _turned(a)
-        rows, columns = columns, rows
     elif columns >= 2 and b.strides[2] != 1:
         b = assembly.copied(b)
     a, b = _with_unit_strides(a), _with_unit_strides(b)
@@ -59,7 +57,11 @@ def _small(assembly: Assembly, out: View, a: View, b: View) -> None:
 
 def _blas(assembly: Assembly, out: View, a: View, b: View) -> None:
     _emit(
-        assembly, "product_blas", out, _blas_operand(assembly, a), _blas_operand(assembly, b)
+        assembly,
+        "product_blas",
+        out,
+        _blas_operand(assembly, a),
+        _blas_operand(assembly, b),
     )
 
 
@@ -75,7 +77,7 @@ def _blas_operand(assembly: Assembly, view: View) -> View:
 
 def _with_unit_strides(view: View) -> View:
     """Strides of axes of length one, which are free, chosen as if in a dense matrix."""
-    count, rows, columns = view.shape
+    _, rows, columns = view.shape
     stack, row, column = view.strides
     if columns == 1 and rows == 1:
         row, column = 1, 1

@@ -21,9 +21,7 @@ def lower_reduction(assembly: Assembly, node: Node, operands: list[View]) -> Vie
         kept = [i for i in range(len(view.shape)) if i not in axes]
         view = assembly.copied(transposed(view, (*kept, *axes)))
         count = len(kept)
-        fields = _fields(
-            view.shape, view.strides, tuple(range(count, len(view.shape)))
-        )
+        fields = _fields(view.shape, view.strides, tuple(range(count, len(view.shape))))
         assert fields is not None
     assembly.emit(node.op.name, fields, out, view)
     return out
@@ -42,9 +40,7 @@ def lower_cumsum(assembly: Assembly, node: Node, operands: list[View]) -> View:
         outer *= n
     for n in shape[axis + 1 :]:
         inner *= n
-    assembly.emit(
-        "cumsum", (outer, inner, count, count * inner, inner, 1), out, view
-    )
+    assembly.emit("cumsum", (outer, inner, count, count * inner, inner, 1), out, view)
     return out
 
 

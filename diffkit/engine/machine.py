@@ -55,7 +55,9 @@ class Machine:
     out at once. Inputs are never modified; concurrent calls each have an arena.
     """
 
-    def __init__(self, graph: Graph, program: Program, seconds: dict[str, float]) -> None:
+    def __init__(
+        self, graph: Graph, program: Program, seconds: dict[str, float]
+    ) -> None:
         self.graph = graph
         self.program = program
         self.seconds = seconds
@@ -65,7 +67,9 @@ class Machine:
         self._booleans = [p for p, s in enumerate(program.outputs) if s.boolean]
         self._names = graph.input_names
         start = program.plan.output_start
-        bounds = [(s.start - start, s.start - start + s.elements) for s in program.outputs]
+        bounds = [
+            (s.start - start, s.start - start + s.elements) for s in program.outputs
+        ]
         self._cuts = [
             (first, last, slot.shape if len(slot.shape) != 1 else None, slot.boolean)
             for (first, last), slot in zip(bounds, program.outputs, strict=True)
@@ -181,9 +185,7 @@ class Machine:
                 f"{len(leaves)}. Pass one for each argument it was traced with."
             )
         position = next(
-            p
-            for p, shape in enumerate(self._shapes)
-            if np.shape(leaves[p]) != shape
+            p for p, shape in enumerate(self._shapes) if np.shape(leaves[p]) != shape
         )
         return ShapeError(
             f"{self._names[position]} was prepared with shape {self._shapes[position]} "
@@ -192,14 +194,19 @@ class Machine:
         )
 
     def _check_perturbation(
-        self, slot: Slot, leaf: int, places: np.ndarray, numbers: np.ndarray, output: int
+        self,
+        slot: Slot,
+        leaf: int,
+        places: np.ndarray,
+        numbers: np.ndarray,
+        output: int,
     ) -> None:
         if places.size != numbers.size:
             raise ShapeError(
-                f"perturbed was given {places.size} positions and {numbers.size} values; "
-                "give one value for each position."
+                f"perturbed was given {places.size} positions and {numbers.size} "
+                "values; give one value for each position."
             )
-        if places.size and not (0 <= places.min() and places.max() < slot.elements):
+        if places.size and not (places.min() >= 0 and places.max() < slot.elements):
             raise ShapeError(
                 f"A position lies outside {self._names[leaf]}, which has "
                 f"{slot.elements} elements; positions are flat and start at 0."

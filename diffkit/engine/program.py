@@ -14,7 +14,7 @@ import numpy as np
 
 from diffkit.engine.arena import Demand, Plan, plan_arena
 from diffkit.engine.instructions import Assembly
-from diffkit.engine.kernels.fields import A, B, C, OUT
+from diffkit.engine.kernels.fields import OUT, A, B, C
 from diffkit.engine.lower_elementwise import lower_elementwise
 from diffkit.engine.lower_linear import lower_matmul
 from diffkit.engine.lower_reduce import lower_cumsum, lower_reduction
@@ -28,6 +28,7 @@ from diffkit.engine.lower_shape import (
     lower_transpose,
 )
 from diffkit.engine.peepholes import find_pullbacks
+from diffkit.engine.prefetch import with_prefetches
 from diffkit.engine.views import View
 from diffkit.graph import Graph, Node
 
@@ -100,6 +101,14 @@ def lower(graph: Graph, dtype: np.dtype) -> Program:
     if len(table):
         bases = np.append(plan.offsets, 0)  # buffer −1 is "none": offset 0
         table[:, [OUT, A, B, C]] += bases[np.array(assembly.buffers)]
+        table = with_prefetches(
+            table,
+            assembly.buffers,
+            assembly.sizes,
+            plan.offsets,
+            plan.elements * dtype.itemsize,
+            dtype.itemsize,
+        )
     planned = perf_counter()
 
     def slot(view: View, place: int) -> Slot:

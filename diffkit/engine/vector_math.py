@@ -21,11 +21,9 @@ from __future__ import annotations
 from math import inf, nan
 
 from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import types
 
-# Contraction into fused multiply-adds is allowed; nothing that assumes finite numbers.
-scalar = njit(fastmath={"contract"}, error_model="numpy", forceinline=True)
+from diffkit.engine.jit import intrinsic, scalar
 
 LOG2_E = 1.4426950408889634
 # ln 2 in two parts; the first has 21 trailing zero bits, so that n·LN2_HIGH is exact.
@@ -157,8 +155,8 @@ def _expm1_tail(r):
 @scalar
 def exp(x):
     """eˣ = 2ⁿ·eʳ with n = round(x/ln 2)."""
-    x = 710.0 if x > 710.0 else x
-    x = -746.0 if x < -746.0 else x
+    x = min(x, 710.0)
+    x = max(x, -746.0)
     shifted = x * LOG2_E + ROUNDER
     n = bits_of(shifted) - ROUNDER_BITS
     k = shifted - ROUNDER
@@ -169,8 +167,8 @@ def exp(x):
 @scalar
 def exp2(x):
     """2ˣ = 2ⁿ·e^(ln(2)(x−n)) with n = round(x)."""
-    x = 1025.0 if x > 1025.0 else x
-    x = -1077.0 if x < -1077.0 else x
+    x = min(x, 1025.0)
+    x = max(x, -1077.0)
     shifted = x + ROUNDER
     n = bits_of(shifted) - ROUNDER_BITS
     r = (x - (shifted - ROUNDER)) * LN2
@@ -180,8 +178,8 @@ def exp2(x):
 @scalar
 def expm1(x):
     """eˣ − 1 = 2ⁿ·((1 − 2⁻ⁿ) + (eʳ − 1)), the small sum carried in two parts."""
-    y = 710.0 if x > 710.0 else x
-    y = -60.0 if y < -60.0 else y
+    y = min(x, 710.0)
+    y = max(y, -60.0)
     shifted = y * LOG2_E + ROUNDER
     n = bits_of(shifted) - ROUNDER_BITS
     k = shifted - ROUNDER
@@ -198,7 +196,7 @@ def expm1(x):
 
 @scalar
 def _log_reduced(u, correction):
-    """k and log(m + e) for u + correction = 2ᵏ(m + e), √½ ≤ m < √2."""
+    """K and log(m + e) for u + correction = 2ᵏ(m + e), √½ ≤ m < √2."""
     bits = bits_of(u)
     k = (bits - SQRT_HALF_BITS) >> 52
     m = float_of(bits - (k << 52))
@@ -225,7 +223,7 @@ def _log_ends(x, result):
 
 @scalar
 def log(x):
-    """log(2ᵏm) = k·ln 2 + log m; subnormal arguments are scaled by 2⁵⁴ first."""
+    """k·ln 2 + log m for x = 2ᵏm; subnormal arguments are scaled by 2⁵⁴ first."""
     tiny = x < SMALLEST_NORMAL
     u = x * TWO_54 if tiny else x
     k, f, tail = _log_reduced(u, 0.0)
@@ -255,9 +253,9 @@ def log1p(x):
 
 @scalar
 def tanh(x):
-    """tanh x = t/(t + 2) with t = e^(2|x|) − 1 = 2ⁿp, hence p/(p + 2¹⁻ⁿ); sign of x."""
+    """Tanh x = t/(t + 2) with t = e^(2|x|) − 1 = 2ⁿp, hence p/(p + 2¹⁻ⁿ); sign of x."""
     magnitude = abs(x)
-    magnitude = 22.0 if magnitude > 22.0 else magnitude
+    magnitude = min(magnitude, 22.0)
     y = 2.0 * magnitude
     shifted = y * LOG2_E + ROUNDER
     n = bits_of(shifted) - ROUNDER_BITS
@@ -280,15 +278,15 @@ def sigmoid(x):
 @scalar
 def softplus(x):
     """log(1 + eˣ) = max(x, 0) + log1p(e^(−|x|))."""
-    positive = 0.0 if x < 0.0 else x
+    positive = max(x, 0.0)
     return positive + log1p(exp(-abs(x)))
 
 
 @scalar
 def erf(x):
-    """x + x·P(x²) for |x| < 1, else 1 − e^(−x²)·Q((|x|−3)/(|x|+3))."""
+    """X + x·P(x²) for |x| < 1, else 1 − e^(−x²)·Q((|x|−3)/(|x|+3))."""
     magnitude = abs(x)
-    magnitude = 6.0 if magnitude > 6.0 else magnitude
+    magnitude = min(magnitude, 6.0)
     z = magnitude * magnitude
     c = ERF_SMALL
     low = c[0] + z * (c[1] + z * (c[2] + z * (c[3] + z * (c[4] + z * c[5]))))
@@ -304,7 +302,8 @@ def erf(x):
     )
     high = d[8] + t * (
         d[9]
-        + t * (d[10] + t * (d[11] + t * (d[12] + t * (d[13] + t * (d[14] + t * d[15])))))
+        + t
+        * (d[10] + t * (d[11] + t * (d[12] + t * (d[13] + t * (d[14] + t * d[15])))))
     )
     t4 = t * t * t * t
     large = 1.0 - exp(-z) * (low + t4 * t4 * high)

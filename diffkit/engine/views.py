@@ -96,7 +96,10 @@ def sliced(view: View, key: Key) -> View:
 def reshaped_strides(shape: Shape, strides: Strides, new: Shape) -> Strides | None:
     """Strides that show the same elements in another shape, or None if there are none.
 
-    >>> reshaped_strides((4, 3), (3, 1), (2, 6)), reshaped_strides((4, 3), (1, 4), (12,))
+    >>> (
+    ...     reshaped_strides((4, 3), (3, 1), (2, 6)),
+    ...     reshaped_strides((4, 3), (1, 4), (12,)),
+    ... )
     ((6, 1), None)
     """
     if strides == contiguous(shape):
@@ -138,7 +141,8 @@ def merged(shape: Shape, strides: tuple[Strides, ...]) -> list[tuple[int, ...]]:
             continue
         steps = [s[axis] for s in strides]
         if loops and all(
-            outer == n * inner for outer, inner in zip(loops[-1][1:], steps, strict=True)
+            outer == n * inner
+            for outer, inner in zip(loops[-1][1:], steps, strict=True)
         ):
             loops[-1] = (loops[-1][0] * n, *steps)
         else:

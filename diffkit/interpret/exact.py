@@ -54,29 +54,34 @@ def to_float(balls: np.ndarray) -> np.ndarray:
 
 
 def certify(
-    graph: Graph, leaves: Sequence[Any], relative: float = RELATIVE
+    graph: Graph,
+    leaves: Sequence[Any],
+    relative: float = RELATIVE,
+    narrow: Callable[[list[np.ndarray]], bool] | None = None,
 ) -> Certified:
-    """Evaluate a program to a proved relative accuracy.
+    """Evaluate a program to a proved accuracy.
 
-    Starts at 256 bits and doubles them until every element of every output is enclosed
-    to `relative`; where the true value is zero no relative radius can be had, and the
-    ball must lie within 2⁻¹¹⁰⁰ of it.
+    Starts at 256 bits and doubles them until `narrow` accepts the outputs. By default
+    every element of every output must be enclosed to `relative`; where the true value
+    is zero no relative radius can be had, and the ball must lie within 2⁻¹¹⁰⁰ of it.
 
     Raises BackendError when 65,536 bits are not enough, or when a comparison cannot be
     decided because a value sits on a kink without being exactly on it.
     """
     bits = FIRST_BITS
+    accept = narrow or (lambda outputs: all(_narrow(o, relative) for o in outputs))
     while True:
         try:
             outputs = evaluate(graph, leaves, bits)
             undecided = None
         except UndecidedError as problem:
             outputs, undecided = [], problem
-        if undecided is None and all(_narrow(o, relative) for o in outputs):
-            return Certified(tuple(outputs), bits)
+        with flint.ctx.workprec(bits):
+            if undecided is None and accept(outputs):
+                return Certified(tuple(outputs), bits)
         if bits >= MOST_BITS:
             raise BackendError(
-                f"The reference could not be certified to {relative:g} with {bits} bits"
+                f"The reference could not be certified with {bits} bits"
                 + (f": {undecided}" if undecided else ": its balls stay too wide")
                 + ". Move the point away from the kink or the pole."
             ) from undecided
@@ -167,7 +172,7 @@ def _greater(a: arb, b: arb) -> bool:
         return True
     if a <= b:
         return False
-    raise UndecidedError(f"{a} and {b} cannot be told apart")
+    raise UndecidedError(f"{a.str(8)} and {b.str(8)} cannot be told apart")
 
 
 def _equal(a: arb, b: arb) -> bool:
@@ -175,7 +180,7 @@ def _equal(a: arb, b: arb) -> bool:
         return False
     if a.is_exact() and b.is_exact():
         return True
-    raise UndecidedError(f"{a} and {b} cannot be told apart")
+    raise UndecidedError(f"{a.str(8)} and {b.str(8)} cannot be told apart")
 
 
 def _truth(x: arb) -> bool:
@@ -193,7 +198,7 @@ def _sign(x: arb) -> arb:
         return arb(-1)
     if x.is_zero():
         return arb(0)
-    raise UndecidedError(f"the sign of {x} is not known")
+    raise UndecidedError(f"the sign of {x.str(8)} is not known")
 
 
 def _power(x: arb, b: arb) -> arb:

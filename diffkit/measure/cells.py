@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from diffkit.errors import CacheError, ExperimentError
+from diffkit.files import write_atomically
 from diffkit.measure.machine import this_machine, versions_text
 from diffkit.measure.rows import Row, from_json, to_json
 
@@ -72,16 +71,7 @@ class CellFolder:
         record = {"format": FORMAT, "checksum": _checksum(plain), "rows": plain}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".new")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(record, file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).replace(self._path(key))
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            write_atomically(self._path(key), json.dumps(record).encode())
         except OSError as error:
             raise CacheError(
                 f"Finished cells cannot be kept in {self.folder}: {error.strerror}. "

@@ -14,9 +14,8 @@ from typing import Any
 import flint
 import numpy as np
 
-from diffkit.errors import ExperimentError
 from diffkit.graph import reverse
-from diffkit.interpret.exact import FIRST_BITS, MOST_BITS, UndecidedError, evaluate
+from diffkit.interpret.exact import certify
 from diffkit.prepared import Prepared
 
 DIGITS = 50
@@ -60,36 +59,25 @@ class Reference:
 def reference_gradient(prepared: Prepared, *args: Any) -> Reference:
     """The gradient of a prepared program, proved to fifty digits of its largest entry.
 
-    Raises `ExperimentError` when no precision is enough (the point lies on a kink or a
-    pole of the function).
+    Raises BackendError when no precision is enough (the point lies on a kink or a pole
+    of the function).
     """
-    leaves = prepared.leaves(args)
     program = prepared.program
     graph = reverse(program.graph, program.wrt)
-    bits, reason = FIRST_BITS, "its balls stay too wide"
-    while bits <= MOST_BITS:
-        try:
-            outputs = evaluate(graph, leaves, bits)[1 : 1 + len(program.wrt)]
-        except UndecidedError as undecided:
-            reason = str(undecided)
-        else:
-            if _narrow(outputs, bits):
-                return Reference(tuple(outputs), bits)
-        bits *= 2
-    raise ExperimentError(
-        f"No precision up to {MOST_BITS} bits gives the gradient to {DIGITS} digits: "
-        f"{reason}. Move the point away from the kink or the pole."
+    gradients = slice(1, 1 + len(program.wrt))
+    certified = certify(
+        graph, prepared.leaves(args), narrow=lambda outputs: _narrow(outputs[gradients])
     )
+    return Reference(certified.outputs[gradients], certified.bits)
 
 
-def _narrow(outputs: Sequence[np.ndarray], bits: int) -> bool:
-    with flint.ctx.workprec(bits):
-        allowed = _largest(outputs) * flint.arb(10) ** -DIGITS
-        return all(
-            ball.is_finite() and (ball.rad() <= allowed or ball.is_exact())
-            for output in outputs
-            for ball in output.flat
-        )
+def _narrow(outputs: Sequence[np.ndarray]) -> bool:
+    allowed = _largest(outputs) * flint.arb(10) ** -DIGITS
+    return all(
+        ball.is_finite() and (ball.rad() <= allowed or ball.is_exact())
+        for output in outputs
+        for ball in output.flat
+    )
 
 
 def _largest(arrays: Sequence[np.ndarray]) -> Any:

@@ -73,7 +73,7 @@ def _sigmoid(x: Any) -> Any:
 
 def _softplus(x: Any) -> Any:
     positive = np.real(x) >= 0
-    return np.log1p(np.exp(np.where(positive, -x, x))) + np.where(positive, x, 0 * x)
+    return np.log1p(np.exp(np.where(positive, -x, x))) + np.where(positive, x, 0.0)
 
 
 def _shared_at_tie(chosen: Op) -> tuple[Rule, Rule]:

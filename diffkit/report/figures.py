@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diffkit.errors import ReportError
+from diffkit.files import write_atomically
 from diffkit.report.numbers import log10
 
 _STYLE: dict[str, Any] = {
@@ -180,7 +181,7 @@ def save(figure: Figure, folder: Path, stem: str = "figure") -> None:
         with house_style():
             figure.savefig(buffer, format=suffix, metadata=metadata)
         try:
-            (folder / f"{stem}.{suffix}").write_bytes(buffer.getvalue())
+            write_atomically(folder / f"{stem}.{suffix}", buffer.getvalue())
         except OSError as error:
             raise ReportError(
                 f"{folder / f'{stem}.{suffix}'} cannot be written: {error.strerror}"

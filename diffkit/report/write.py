@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from diffkit.errors import DiffkitError, ReportError
+from diffkit.files import write_atomically
 from diffkit.measure.experiment import Experiment, Findings, Found, Registry
 from diffkit.measure.rows import Row
 from diffkit.report import page
@@ -73,11 +73,8 @@ def write_index(registry: Registry, reports: Path) -> tuple[Path, list[str]]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write beside and rename: a reader never sees half a page."""
-    beside = path.with_name(f".{path.name}.new")
+    """Write a page whole: a reader never sees half of one."""
     try:
-        beside.write_text(text, "utf-8", newline="\n")
-        os.replace(beside, path)
+        write_atomically(path, text.encode())
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise ReportError(f"{path} cannot be written: {error.strerror}") from error

@@ -11,16 +11,15 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import psutil
 import safetensors
 import safetensors.numpy
 
 from diffkit.errors import CheckpointError, UserInputError, unknown_name
+from diffkit.files import write_atomically
 from diffkit.train.checkpoint_tree import Tensors, decode, encode, restored
 
 FORMAT = "diffkit checkpoint"
@@ -71,21 +70,9 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Path:
     [[1.0, 0.0], [0.0, 1.0]]
     """
     path, data = Path(path), dumps(checkpoint)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
-        try:
-            with open(partial, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise
-        _flush_folder(path.parent)
+        write_atomically(path, data)
     except OSError as problem:
         raise _unwritable(path, len(data), problem) from problem
     return path
@@ -137,7 +124,15 @@ def dumps(checkpoint: Checkpoint) -> bytes:
         "content": content,
         "sha256": _digest(content, tensors),
     }
-    return safetensors.numpy.save(tensors, header)
+    return _in_order(safetensors.numpy.save(tensors, header))
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same file with its header's keys sorted: equal checkpoints, equal bytes."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    sorted_header = json.dumps(json.loads(data[8:end]), sort_keys=True).encode()
+    padded = sorted_header + b" " * (-len(sorted_header) % 8)
+    return len(padded).to_bytes(8, "little") + padded + data[end:]
 
 
 def loads(data: bytes, where: str = "the data") -> Checkpoint:
@@ -219,24 +214,6 @@ def _digest(content: str, tensors: Tensors) -> str:
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _sweep(path: Path) -> None:
-    """Remove what processes that are gone began to write and never finished."""
-    for left in path.parent.glob(f".{path.name}.*.partial"):
-        process = left.name.split(".")[-2]
-        if process.isdecimal() and not psutil.pid_exists(int(process)):
-            left.unlink(missing_ok=True)
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name != "posix":  # Elsewhere a folder cannot be opened.
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _unwritable(path: Path, size: int, problem: OSError) -> CheckpointError:

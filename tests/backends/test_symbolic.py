@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import optree
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from diffkit.backends.base import Program
 from diffkit.backends.symbolic import EngineCompiled, SourceCompiled, Symbolic
@@ -430,3 +432,50 @@ def test_second_derivative_is_the_same_program_again() -> None:
     for form in ("shared", "cse"):
         compiled = assert_agrees(norm_of_gradient, (W, X), form=form)
         assert compiled.info.details["batch"].startswith("columns")
+
+
+STEPS: list[Callable[[Any, Any], Any]] = [
+    lambda a, b: a + b,
+    lambda a, b: a - 2.0 * b,
+    lambda a, b: a * b,
+    lambda a, b: a / (1.5 + b * b),
+    lambda a, b: np.tanh(a),
+    lambda a, b: np.sin(a + b),
+    lambda a, b: np.maximum(a, b),
+    lambda a, b: np.where(a > b, a, b * b),
+    lambda a, b: np.abs(a - 0.3),
+    lambda a, b: np.exp(-a * a),
+    lambda a, b: np.log1p(a * a),
+    lambda a, b: a - np.mean(a, axis=0),
+    lambda a, b: a + np.sum(b, axis=0, keepdims=True),
+    lambda a, b: a * np.mean(b, axis=-1, keepdims=True),
+    lambda a, b: np.max(a, axis=-1, keepdims=True) - b,
+    lambda a, b: a[..., ::-1],
+    lambda a, b: np.concatenate([b[..., 1:], a[..., :1]], axis=-1),
+    lambda a, b: np.cumsum(a, axis=-1),
+    lambda a, b: np.prod(a, axis=-1, keepdims=True) + b,
+    lambda a, b: a @ np.ones((3, 3)) * 0.5,
+    lambda a, b: np.reshape(np.stack([a, b], axis=-1), (*a.shape[:-1], 6))[..., 1:4],
+    lambda a, b: (a**2 + 0.5) ** (0.3 * b),
+]
+
+
+@settings(max_examples=100)
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, len(STEPS) - 1), st.integers(0), st.integers(0)),
+        min_size=1,
+        max_size=7,
+    ),
+    form=st.sampled_from(("shared", "cse")),
+)
+def test_random_programs(steps: list[tuple[int, int, int]], form: str) -> None:
+    def f(w: Any, x: Any) -> Any:
+        values = [w[:3] * np.ones((4, 1)), x, x * w[3:] + 0.1]
+        for which, i, j in steps:
+            a, b = values[i % len(values)], values[j % len(values)]
+            values.append(STEPS[which](a, b) * np.ones((4, 3)))
+        return np.sum(np.tanh(values[-1])) + np.mean(values[len(values) // 2])
+
+    rng = np.random.default_rng(1)
+    assert_agrees(f, (rng.normal(size=6), rng.normal(size=(4, 3))), form=form)

@@ -22,7 +22,7 @@ def one_row(
     kinds: Sequence[Kind] = (),
     **attributes: Hashable,
 ) -> Graph:
-    """One operation on inputs; `turned` ones are handed over transposed by the graph."""
+    """One operation on inputs; `turned` ones go through a transpose of the graph."""
     builder = Builder()
     places = []
     for position, shape in enumerate(shapes):

@@ -19,7 +19,9 @@ def demands(draw):
     )
     uses, in_place = [], []
     for k in range(count):
-        operands = draw(st.lists(st.integers(0, inputs + k - 1), min_size=1, max_size=3))
+        operands = draw(
+            st.lists(st.integers(0, inputs + k - 1), min_size=1, max_size=3)
+        )
         uses.append((inputs + k, *operands))
         in_place.append(tuple(operands) if draw(st.booleans()) else ())
     outputs = draw(st.sets(st.integers(inputs, inputs + count - 1), max_size=3))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
-from diffkit.engine import compile_graph
+from diffkit.engine import compile_graph, prefetch
 from diffkit.engine.cache import native
+from diffkit.engine.kernels import OPCODES
+from diffkit.engine.kernels.fields import COUNT, OPCODE, A
 from diffkit.errors import DtypeError, ShapeError
 from diffkit.graph import Builder, reverse, simplify, trace
 from diffkit.interpret.numpy import evaluate
@@ -22,7 +26,7 @@ DTYPES = ["float64", "float32"]
 def dense_network(sizes, batch, rng, activation=np.tanh):
     """(gradient graph, leaves) of a mean squared error by all weights and biases."""
     leaves = []
-    for m, n in zip(sizes, sizes[1:], strict=False):
+    for m, n in pairwise(sizes):
         leaves += [rng.normal(size=(m, n)) / np.sqrt(m), 0.1 * rng.normal(size=n)]
     leaves += [rng.normal(size=(batch, sizes[0])), rng.normal(size=(batch, sizes[-1]))]
 
@@ -193,7 +197,7 @@ def test_concurrent_calls_of_one_machine_are_right(rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_nothing_is_compiled_for_a_network(dtype, rng):
-    function = native(np.dtype(dtype))
+    function: Any = native(np.dtype(dtype))
     for width in range(1, 20):
         graph, leaves = dense_network([2, width, width + 1, 1], 3, rng)
         compile_graph(graph, dtype)(leaves)
@@ -218,6 +222,22 @@ def test_a_deep_network_runs_without_recursion_in_little_memory(rng):
     machine = compile_graph(graph)
     for mine, theirs in zip(machine(leaves), evaluate(graph, leaves), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-12)
+
+
+def test_prefetching_changes_nothing(rng, monkeypatch):
+    graph, leaves = dense_network([8] + [40] * 12 + [1], 16, rng)
+    plain = compile_graph(graph)
+    monkeypatch.setattr(prefetch, "COLD_BYTES", 20_000)
+    ahead = compile_graph(graph)
+    count = len(ahead.program.table) - len(plain.program.table)
+    fetches = ahead.program.table[:, OPCODE] == OPCODES["prefetch"]
+    assert count == fetches.sum() > 10
+    kept = ahead.program.table[~fetches]
+    np.testing.assert_array_equal(kept, plain.program.table)
+    stops = ahead.program.table[fetches][:, A] + ahead.program.table[fetches][:, COUNT]
+    assert stops.max() <= ahead.program.plan.elements
+    for mine, theirs in zip(ahead(leaves), plain(leaves), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_a_long_chain_needs_two_buffers():
@@ -257,4 +277,3 @@ def test_a_view_of_a_dying_buffer_is_not_overwritten(rng):
     graph = builder.graph([builder.apply(TABLE["subtract"], [a, first])])
     (got,) = compile_graph(graph)([x])
     np.testing.assert_allclose(got, np.exp(x) - np.exp(x)[0], rtol=1e-13, atol=1e-14)
-

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from diffkit.engine import compile_graph
+from diffkit.engine import compile_graph, lower_linear
 from diffkit.graph import Builder
 from diffkit.interpret.numpy import evaluate
 from diffkit.ops import TABLE
@@ -22,8 +22,10 @@ SHAPES = [(), (1,), (5,), (0,), (3, 4), (0, 3), (2, 3, 4), (33,), (7, 19), (1, 7
 ELEMENTWISE = [op.name for op in TABLE.values() if op.family == "elementwise"]
 REDUCTIONS = ["sum", "mean", "prod", "max", "min", "logsumexp"]
 SPECIAL = np.array(
-    [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-310, -1e-310, 5e-324]
-    + [1e300, -1e300, 0.5, -0.5, 2.0, 710.0, -746.0, 1e-20, 30.0, -30.0, 88.8]
+    [
+        *(0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-310, -1e-310, 5e-324),
+        *(1e300, -1e300, 0.5, -0.5, 2.0, 710.0, -746.0, 1e-20, 30.0, -30.0, 88.8),
+    ]
 )
 
 
@@ -118,7 +120,16 @@ def test_boolean_operands_count_as_zero_and_one(name, dtype, rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", REDUCTIONS)
 def test_reductions(name, dtype, rng):
-    for shape in [(5,), (3, 4), (2, 3, 4), (40, 3), (3, 40), (2, 3, 4, 5), (1, 6), (70,)]:
+    for shape in [
+        (5,),
+        (3, 4),
+        (2, 3, 4),
+        (40, 3),
+        (3, 40),
+        (2, 3, 4, 5),
+        (1, 6),
+        (70,),
+    ]:
         rank = len(shape)
         for bits in range(1 << rank):
             axes = tuple(i for i in range(rank) if bits >> i & 1)
@@ -155,9 +166,9 @@ def test_reductions_keep_nan_and_infinity(name, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_large_sums_keep_their_digits(dtype, rng):
     x = rng.uniform(size=300_001)
-    (total,) = compile_graph(one_row("sum", [x.shape], axes=(0,), keepdims=False), dtype)(
-        [x]
-    )
+    (total,) = compile_graph(
+        one_row("sum", [x.shape], axes=(0,), keepdims=False), dtype
+    )([x])
     exact = float(np.sum(x.astype(dtype), dtype=np.longdouble))
     assert abs(float(total) - exact) <= 30 * np.finfo(dtype).eps * exact
 
@@ -200,9 +211,11 @@ MATMULS = [
 ]
 
 
+@pytest.mark.parametrize("multiplier", ["tiles", "blas"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("a, b", MATMULS)
-def test_matmul(dtype, a, b, rng):
+def test_matmul(dtype, a, b, multiplier, rng, monkeypatch):
+    monkeypatch.setattr(lower_linear, "CROSSOVER", 0 if multiplier == "blas" else 1e9)
     for turned in ([False, False], [True, False], [False, True], [True, True]):
         graph = one_row("matmul", [a, b], turned)
         leaves = random_leaves(graph, rng)

@@ -117,7 +117,7 @@ def test_a_cell_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         def fail(*_):
             raise OSError(28, "No space left on device")
 
-        patched.setattr(Path, "replace", fail)
+        patched.setattr(os, "replace", fail)
         with pytest.raises(CacheError, match="No space left on device"):
             store.save("key", [row, row])
     assert store.load("key") == (row,)

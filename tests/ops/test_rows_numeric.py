@@ -252,3 +252,11 @@ def test_an_incomplete_row_cannot_be_built():
         replace(TABLE["prod"], weights=None)
     with pytest.raises(ValueError, match="SymPy"):
         replace(TABLE["tanh"], sympy=None)
+
+
+def test_activations_keep_their_limits():
+    ends = np.array([-np.inf, np.inf])
+    assert TABLE["softplus"].numpy(ends).tolist() == [0.0, np.inf]
+    assert TABLE["sigmoid"].numpy(ends).tolist() == [0.0, 1.0]
+    assert TABLE["softplus"].numpy(np.float32([1.0])).dtype == np.float32
+    assert TABLE["sigmoid"].numpy(np.float32([1.0])).dtype == np.float32

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from diffkit import report
 from diffkit.errors import ReportError
 from diffkit.measure.experiment import discover, load_experiment
 from diffkit.measure.rows import case
-from diffkit.report import figures, page, table, write
+from diffkit.report import figures, page, table
 from tests.measure.tiny import write_project
 
 words = st.text(
@@ -194,7 +195,7 @@ def test_a_page_is_replaced_whole(project, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(write.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(ReportError, match="No space left on device"):
         report.write_report(experiment, rows, root / "reports", "full")
     assert path.read_text() == before

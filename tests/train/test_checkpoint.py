@@ -14,7 +14,7 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffkit import nn, optim
+from diffkit import files, nn, optim
 from diffkit.errors import CheckpointError, UnknownNameError, UserInputError
 from diffkit.train import checkpoint
 from diffkit.train.checkpoint import Checkpoint, dumps, load, loads, save
@@ -238,7 +238,7 @@ def test_a_full_disk_leaves_the_one_before(tmp_path, monkeypatch):
     path = save(tmp_path / "net", sample(epoch=1))
     with monkeypatch.context() as full:
         # Whatever is written there, the kernel answers that no space is left.
-        full.setattr(checkpoint, "open", no_space, raising=False)
+        full.setattr(files, "open", no_space, raising=False)
         with pytest.raises(
             CheckpointError, match=r"the disk is full, and .* bytes"
         ) as e:
@@ -258,6 +258,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 KILLED = """
 import os, signal, sys
 import numpy as np
+from diffkit import files
 from diffkit.train import checkpoint
 
 path, moment = sys.argv[1:]
@@ -278,13 +279,13 @@ class Half:
         die()
 
 if moment == "half written":
-    checkpoint.open = lambda *args: Half(open(*args))
+    files.open = lambda *args: Half(open(*args))
 elif moment == "before the flush":
     os.fsync = die
 elif moment == "before the rename":
     os.replace = die
 elif moment == "before the folder is flushed":
-    checkpoint._flush_folder = die
+    files._flush_folder = die
 checkpoint.save(path, checkpoint.Checkpoint({"w": np.full(1000, 2.0)}, epoch=2))
 """
 
@@ -338,3 +339,8 @@ def test_kill_9_at_any_moment(tmp_path, seed):
         process.kill()
     found = load(path)
     np.testing.assert_array_equal(found.params["w"], float(found.epoch))
+
+
+def test_equal_checkpoints_are_equal_bytes():
+    first, *others = (dumps(sample(epoch=3)) for _ in range(8))
+    assert all(other == first for other in others)

@@ -12,7 +12,7 @@ import optree
 import pytest
 
 import diffkit as dk
-from diffkit import losses, nn, optim, train
+from diffkit import files, losses, nn, optim, train
 from diffkit.errors import (
     CheckpointError,
     DivergenceError,
@@ -214,7 +214,7 @@ def test_a_full_disk_keeps_the_training_in_memory(tmp_path, monkeypatch):
     def full(path, saved):
         if saved.epoch == 3:
             with monkeypatch.context() as patched:
-                patched.setattr(checkpoint, "open", no_space, raising=False)
+                patched.setattr(files, "open", no_space, raising=False)
                 return save(path, saved)
         return save(path, saved)
 

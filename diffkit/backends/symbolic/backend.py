@@ -202,7 +202,7 @@ class Symbolic:
         if self.runs_on == "engine":
             with phases("compile"):
                 columns = Columns(rows, graph, scalars).graph(outputs, program.wrt)
-                run = make_runner(simplify(columns), "engine", dtype)
+                run = make_runner(columns, "engine", dtype)
             done = info(bytes=run.arena_bytes)
             return EngineCompiled(done, source, len(program.wrt), graph, run, dtype)
         with phases("compile"):

@@ -61,5 +61,6 @@ KERNELS = {
     "fill_zero": shape.fill_zero,
     "gather": shape.gather,
     "scatter": shape.scatter,
+    "prefetch": shape.prefetch,
 }
 OPCODES = {name: opcode for opcode, name in enumerate(KERNELS)}

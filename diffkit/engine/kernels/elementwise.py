@@ -10,27 +10,25 @@ from __future__ import annotations
 import math
 
 from llvmlite import ir
-from numba import float64, njit, types
-from numba.extending import intrinsic
+from numba import float64
 
 from diffkit.engine import vector_math
+from diffkit.engine.jit import intrinsic, kernel, scalar
 from diffkit.engine.kernels.fields import (
-    A,
     A_INNER,
     A_OUTER,
-    B,
     B_INNER,
     B_OUTER,
-    C,
     C_INNER,
     C_OUTER,
     INNER,
     OUT,
     OUTER,
+    A,
+    B,
+    C,
 )
-from diffkit.engine.kernels.memory import keep_apart, kernel, load, store
-
-scalar = njit(fastmath={"contract"}, error_model="numpy", forceinline=True)
+from diffkit.engine.kernels.memory import keep_apart, load, store
 
 
 def _extremum(name):
@@ -126,7 +124,7 @@ def binary(function):
 
 @kernel
 def where(arena, row, lists):
-    """out = a if c else b; the condition is a 0/1 number, any operand may be scalar."""
+    """Out = a if c else b; the condition is a 0/1 number, any operand may be scalar."""
     keep_apart()
     inner = row[INNER]
     for i in range(row[OUTER]):

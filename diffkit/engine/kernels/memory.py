@@ -7,14 +7,9 @@ pointer to one instruction (int64 fields), and a pointer to the program's index 
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import types
 
-# NaN and infinities keep their meaning: contraction only. `kernel` functions are big
-# and are called, not copied, so that the machine compiles in seconds.
-kernel = njit(fastmath={"contract"}, error_model="numpy")
-# Sums may be taken in several partial sums, which is what vector code does.
-summing_kernel = njit(fastmath={"contract", "reassoc"}, error_model="numpy")
+from diffkit.engine.jit import intrinsic
 
 
 def _address_cast(pointee):
@@ -90,6 +85,26 @@ def store(typingctx, pointer, index, value):
         return context.get_dummy_value()
 
     return types.void(pointer, types.int64, value), codegen
+
+
+@intrinsic
+def fetch(typingctx, pointer, index):
+    """A hint that the line of `pointer[index]` will be wanted; never faults."""
+
+    def codegen(context, builder, signature, arguments):
+        byte = ir.IntType(8).as_pointer()
+        place = builder.gep(arguments[0], [arguments[1]])
+        small = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, small, small, small])
+        name = "llvm.prefetch.p0"
+        function = builder.module.globals.get(name)
+        if function is None:
+            function = ir.Function(builder.module, kind, name)
+        read, second_level, data = (ir.Constant(small, n) for n in (0, 2, 1))
+        builder.call(function, [builder.bitcast(place, byte), read, second_level, data])
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.int64), codegen
 
 
 @intrinsic

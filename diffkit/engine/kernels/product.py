@@ -10,16 +10,14 @@ from typing import Final
 
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import types
 from numba.np.linalg import ensure_blas
 
+from diffkit.engine.jit import intrinsic, kernel, summing_kernel
 from diffkit.engine.kernels.fields import (
-    A,
     A_COLUMN,
     A_ROW,
     A_STACK,
-    B,
     B_COLUMN,
     B_ROW,
     B_STACK,
@@ -28,13 +26,13 @@ from diffkit.engine.kernels.fields import (
     OUT,
     ROWS,
     STACK,
+    A,
+    B,
 )
 from diffkit.engine.kernels.memory import (
     keep_apart,
-    kernel,
     number,
     offset_pointer,
-    summing_kernel,
 )
 
 # Products of at most this many multiplications run in our own tiles. Measured with
@@ -45,7 +43,7 @@ CROSSOVER: Final = 256 * 256 * 256
 
 
 def _registers() -> tuple[int, int]:
-    """Bytes of the widest vector register, and rows of a tile that the file can hold."""
+    """Bytes of the widest vector register, and rows of a tile that registers hold."""
     try:
         features = get_host_cpu_features()
     except RuntimeError:  # LLVM cannot tell on this system: what every CPU has.
@@ -126,10 +124,10 @@ def _tile(rows, vectors, vector_bytes):
             for r in range(rows):
                 factor = builder.load(builder.gep(rows_of_a[r], [column]))
                 factor = _splat(builder, factor, lanes)
-                for v in range(vectors):
-                    news.append(
-                        _fmuladd(builder, factor, lines[v], sums[r * vectors + v])
-                    )
+                news += [
+                    _fmuladd(builder, factor, lines[v], sums[r * vectors + v])
+                    for v in range(vectors)
+                ]
             following = builder.add(k, ir.Constant(whole, 1))
             k.add_incoming(following, loop)
             for s, new in zip(sums, news, strict=True):
@@ -165,7 +163,7 @@ def lanes_of(typingctx, pointer):
 def blas_product(
     typingctx, out, a, b, rows, columns, depth, a_leading, b_leading, a_turned, b_turned
 ):
-    """out = a @ b (row-major) by SciPy's BLAS; `turned` operands are stored transposed.
+    """Out = a @ b (row-major) by SciPy's BLAS; `turned` operands are stored transposed.
 
     The call Numba's `np.dot` makes, without the arrays: a row-major product is the
     column-major product of the transposes, b first.
@@ -179,8 +177,12 @@ def blas_product(
         element = context.get_value_type(signature.args[0].dtype)
         kind = ir.FunctionType(
             ir.IntType(32),
-            [byte, byte, byte, whole, whole, whole, pointer, pointer, whole]
-            + [pointer, whole, pointer, pointer, whole],
+            [
+                *(byte, byte, byte),  # precision, transposition of each
+                *(whole, whole, whole, pointer),  # sizes, alpha
+                *(pointer, whole, pointer, whole, pointer),  # operands, beta
+                *(pointer, whole),  # result
+            ],
         )
         function = builder.module.globals.get("numba_xxgemm")
         if function is None:
@@ -202,9 +204,12 @@ def blas_product(
         letter_of_kind = ir.Constant(byte, ord("d" if _bytes(element) == 8 else "s"))
         builder.call(
             function,
-            [letter_of_kind, letter(b_t), letter(a_t), columns, rows, depth]
-            + [bare(one), bare(b), b_leading, bare(a), a_leading]
-            + [bare(none), bare(out), columns],
+            [
+                *(letter_of_kind, letter(b_t), letter(a_t)),
+                *(columns, rows, depth, bare(one)),
+                *(bare(b), b_leading, bare(a), a_leading, bare(none)),
+                *(bare(out), columns),
+            ],
         )
         return context.get_dummy_value()
 
@@ -222,7 +227,7 @@ def _panel(vectors, vector_bytes):
     short = _tile(4, vectors, vector_bytes)
     flat = _tile(1, vectors, vector_bytes)
 
-    @njit(fastmath={"contract"}, error_model="numpy")
+    @kernel
     def run(out, out_row, a, a_row, a_column, b, b_row, rows, depth):
         height = TALL_ROWS if rows >= TALL_ROWS else (4 if rows >= 4 else 1)
         for i in range(0, rows, height):
@@ -246,7 +251,7 @@ _quarter = _panel(1, VECTOR_BYTES // 4)
 _eighth = _panel(1, VECTOR_BYTES // 8)
 
 
-@njit(fastmath={"contract"}, error_model="numpy")
+@kernel
 def _panels(out, columns, a, a_row, a_column, b, b_row, rows, depth):
     """A product, panel of columns by panel; the last may overlap the one before.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from math import inf
 
-from numba import float64, njit
+from numba import float64
 
 from diffkit.engine import vector_math
+from diffkit.engine.jit import kernel, scalar, summing_kernel, summing_scalar
 from diffkit.engine.kernels.elementwise import larger, smaller
 from diffkit.engine.kernels.fields import (
-    A,
     A_STEP_INNER,
     A_STEP_OUTER,
     A_STEP_REDUCED,
@@ -22,29 +22,25 @@ from diffkit.engine.kernels.fields import (
     OUT,
     OUTER,
     REDUCED,
+    A,
 )
 from diffkit.engine.kernels.memory import (
     keep_apart,
-    kernel,
     load,
     number,
     offset_pointer,
     store,
-    summing_kernel,
 )
 
 # A sum is closed after this many terms and a new one begun: within a block vector code
 # keeps some thirty partial sums, so rounding errors grow as in a pairwise sum.
 SUM_BLOCK = 8192
 
-summing = njit(fastmath={"contract", "reassoc"}, error_model="numpy", forceinline=True)
-scalar = njit(fastmath={"contract"}, error_model="numpy", forceinline=True)
-
 
 def reduction(combine, initial):
     """The kernel out[i, j] = combine over r of a[i, r, j], begun at `initial`."""
 
-    @summing
+    @summing_scalar
     def along(a, count, step):
         total = number(a, initial)
         for first in range(0, count, SUM_BLOCK):
@@ -72,7 +68,7 @@ def reduction(combine, initial):
             if step_inner == 1 and step != 1 and count > 0:
                 for j in range(inner):
                     store(arena, out + j, load(arena, a + j))
-                for r in range(1, count):
+                for _ in range(1, count):
                     a += step
                     for j in range(inner):
                         # Read plainly: `load` may not see the store of the row before.
@@ -86,12 +82,12 @@ def reduction(combine, initial):
     return run
 
 
-@summing
+@summing_scalar
 def _add(x, y):
     return x + y
 
 
-@summing
+@summing_scalar
 def _multiply(x, y):
     return x * y
 
@@ -139,7 +135,7 @@ def cumulative_sum(arena, row, lists):
                 arena[out + r * inner] = running
 
 
-@summing
+@summing_scalar
 def _exponentials(a, count, step, shift):
     result = 0.0
     if step == 1:
@@ -151,7 +147,7 @@ def _exponentials(a, count, step, shift):
     return result
 
 
-@summing
+@summing_scalar
 def _peak(a, count, step):
     result = number(a, -inf)
     if step == 1:
@@ -165,7 +161,7 @@ def _peak(a, count, step):
 
 @kernel
 def logsumexp(arena, row, lists):
-    """out = m + log Σ exp(a − m) with m the largest, or 0 where that is not finite."""
+    """Out = m + log Σ exp(a − m) with m the largest, or 0 where that is not finite."""
     keep_apart()
     inner = row[INNER]
     count = row[REDUCED]

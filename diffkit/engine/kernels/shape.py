@@ -1,9 +1,16 @@
-"""Kernels that move elements: strided copies, gathers and scatters by index list."""
+"""Kernels that move elements: strided copies, gathers, scatters; and prefetching."""
 
 from __future__ import annotations
 
-from diffkit.engine.kernels.fields import A, COUNT, LIST, OUT, RANK
-from diffkit.engine.kernels.memory import keep_apart, kernel, load, number, store
+from diffkit.engine.jit import kernel
+from diffkit.engine.kernels.fields import COUNT, LIST, OUT, RANK, A
+from diffkit.engine.kernels.memory import (
+    fetch,
+    keep_apart,
+    load,
+    number,
+    store,
+)
 
 # Side of the square tiles in which a transposing copy walks, so that both the rows
 # read and the rows written stay in cache.
@@ -98,3 +105,12 @@ def scatter(arena, row, lists):
     indices = row[LIST]
     for j in range(row[COUNT]):
         arena[out + lists[indices + j]] += arena[a + j]
+
+
+@kernel
+def prefetch(arena, row, lists):
+    """Ask for a stretch of memory to be brought into the second-level cache."""
+    keep_apart()
+    # Eight elements are at most one line of 64 bytes.
+    for j in range(row[A], row[A] + row[COUNT], 8):
+        fetch(arena, j)
