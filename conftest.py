@@ -1,4 +1,4 @@
-"""Modules that import an optional package are searched for doctests where it is there."""
+"""Modules that need an optional package are searched for doctests where it is there."""
 
 from importlib.util import find_spec
 
