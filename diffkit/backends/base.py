@@ -11,18 +11,26 @@ import numpy as np
 from diffkit.errors import BackendError
 from diffkit.graph import Graph
 
+DERIVATIVES = ("gradient", "jvp", "vjp", "jacobian", "hvp", "hessian")
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a backend can do, and what one gradient costs in primal evaluations.
 
     `exact` means exact up to rounding; `evaluations` is a formula in P, the number of
-    parameters, such as "2P".
+    parameters, such as "2P". `derivatives` are those a user can ask of the backend,
+    out of `DERIVATIVES`; every backend gives at least gradients. `costs` says what each
+    takes in runs, a formula in P (the scalars differentiated by), n (the scalars put
+    in) and m (the scalars that come out); a derivative that is not in it costs what
+    composing it from gradients costs (`diffkit.capabilities()` works that out).
     """
 
     exact: bool
     evaluations: str
     dtypes: tuple[str, ...] = ("float64", "float32")
+    derivatives: tuple[str, ...] = ("gradient",)
+    costs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
