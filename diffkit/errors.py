@@ -38,6 +38,10 @@ class PreparationMismatchError(UserInputError):
     """A prepared program was called with other shapes, dtypes or structure."""
 
 
+class NondeterministicError(UserInputError):
+    """A function or a backend that answers otherwise when it is asked again."""
+
+
 class TraceError(DiffkitError, TypeError):
     """A Python function that cannot be turned into a graph."""
 
@@ -56,6 +60,10 @@ class UnsupportedFunctionError(TraceError):
 
 class GradientMismatchError(DiffkitError, AssertionError):
     """A gradient that disagrees with its reference beyond the tolerance."""
+
+
+class ConformanceError(DiffkitError, AssertionError):
+    """A backend that breaks the interface's promises."""
 
 
 class ExpressionBudgetError(DiffkitError):
