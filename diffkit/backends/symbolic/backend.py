@@ -6,10 +6,10 @@ Two things are kept apart: the *mathematical size* of the formula (exact counts 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,11 +20,15 @@ from diffkit.backends.symbolic.columns import Columns
 from diffkit.backends.symbolic.deadline import Deadline
 from diffkit.backends.symbolic.derive import DIFFERS, derive, read_scalars
 from diffkit.backends.symbolic.evaluate import EngineCompiled, SourceCompiled
+from diffkit.backends.symbolic.formula_lines import (
+    DEFAULT_OPERATIONS as FORMULA_OPERATIONS,
+)
 from diffkit.backends.symbolic.functions import functions
 from diffkit.backends.symbolic.rows import Rows
 from diffkit.backends.symbolic.share import share
 from diffkit.backends.symbolic.size import Size, measure
 from diffkit.backends.symbolic.source import compile_source, python_source
+from diffkit.backends.symbolic.write import formula
 from diffkit.errors import ExpressionBudgetError, UserInputError, unknown_name
 from diffkit.graph import simplify
 
@@ -213,6 +217,24 @@ class Symbolic:
         done = info(bytes=BYTES[self.form] * _printed_operations(self.form, size))
         return SourceCompiled.of(
             done, program, scalars, evaluate, evaluate_value, source
+        )
+
+    def formula(
+        self,
+        f: Program | Callable[..., Any],
+        args: Sequence[Any] = (),
+        *,
+        language: str = "text",
+        argnums: int = 0,
+    ) -> str:
+        """The gradient's formula in a language for people: see `symbolic.formula`."""
+        return formula(
+            f,
+            args,
+            language=language,
+            argnums=argnums,
+            batch=self.batch,
+            max_operations=self.max_operations or FORMULA_OPERATIONS,
         )
 
     def _check_reading(self, deadline: Deadline) -> Callable[[int], None]:
