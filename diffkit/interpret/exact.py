@@ -79,11 +79,12 @@ def _rounded_once(balls: np.ndarray, wide: np.ndarray, dtype: np.dtype) -> np.nd
         out = wide.astype(dtype)
     for place in np.ndindex(balls.shape):
         near, middle = out[place], wide[place]
+        ball: Any = balls[place]
         if float(near) == middle or not np.isfinite(near):
             continue
         other = np.nextafter(near, dtype.type(np.copysign(np.inf, middle - near)))
         if abs(float(other) - middle) == abs(float(near) - middle):
-            beyond = balls[place].mid() - arb(float(middle))
+            beyond = ball.mid() - arb(float(middle))
             if (beyond > 0 and other > near) or (beyond < 0 and other < near):
                 out[place] = other
     return out
@@ -235,8 +236,8 @@ class _Reading:
         # Empty places are exact zeros.
         out = np.empty(node.shape, dtype=object)
         for place in np.ndindex(node.shape):
-            held = placed[place]
-            out[place] = held if isinstance(held, arb) else arb(held)
+            element: Any = placed[place]
+            out[place] = element if isinstance(element, arb) else arb(element)
         return out
 
     def _elementwise(self, node: Node, operands: list[np.ndarray]) -> np.ndarray:
@@ -256,14 +257,16 @@ class _Reading:
         return out
 
 
-def shown(ball: arb) -> str:
+def shown(ball: Any) -> str:
     """A ball for a message: eight digits of its midpoint, and its radius.
 
     >>> shown(arb(2) ** 0.5)[:10], shown(arb(2))
     ('1.4142136 ', '2.0000000')
     """
     middle = ball.mid().str(8, radius=False)
-    return middle if ball.is_exact() else f"{middle} ± {ball.rad().str(2, radius=False)}"
+    return (
+        middle if ball.is_exact() else f"{middle} ± {ball.rad().str(2, radius=False)}"
+    )
 
 
 def _infinite(arrays: Sequence[Any]) -> bool:
@@ -276,7 +279,7 @@ def _widest(outputs: Sequence[np.ndarray], labels: Sequence[str]) -> str:
     for number, balls in enumerate(outputs):
         label = labels[number] if number < len(labels) else f"output {number}"
         for place in np.ndindex(balls.shape):
-            ball = balls[place]
+            ball: Any = balls[place]
             size = abs(ball)
             finite = ball.is_finite()
             if finite and ball.rad() <= NOTHING:

@@ -52,7 +52,7 @@ class UlpErrors:
         )
 
 
-def ulp(ball: arb, dtype: Any = np.float64) -> float:
+def ulp(ball: Any, dtype: Any = np.float64) -> float:
     """One ulp of a true number, in the given precision.
 
     >>> ulp(arb(1)) == 2.0**-52, ulp(arb(0)) == 5e-324
@@ -61,10 +61,12 @@ def ulp(ball: arb, dtype: Any = np.float64) -> float:
     kind = np.dtype(dtype).type
     with np.errstate(over="ignore"):
         near = abs(kind(float(ball.mid())))
-    # Towards zero, so that a number just below a power of two keeps its smaller ulp.
-    if not np.isfinite(near) or arb(float(near)) > abs(ball.mid()):
-        near = np.nextafter(near, kind(0))
-    return float(np.spacing(near))
+        # Towards zero: a number just below a power of two keeps its smaller ulp.
+        if not np.isfinite(near) or arb(float(near)) > abs(ball.mid()):
+            near = np.nextafter(near, kind(0))
+        # Measured downwards at the largest float, which has no neighbour above.
+        top = near == np.finfo(kind).max
+        return float(near - np.nextafter(near, kind(0)) if top else np.spacing(near))
 
 
 def ulps(given: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -115,7 +117,7 @@ def ulp_errors(
     return UlpErrors(entries, max(worst, 0.0), largest, *found, bits)
 
 
-def distance(given: float, true: arb) -> arb | None:
+def distance(given: float, true: Any) -> arb | None:
     """An upper bound of |given − true|, or None where the given is not finite."""
     return abs(arb(given) - true).upper() if isfinite(given) else None
 
