@@ -24,6 +24,7 @@ ENTRY_POINT_GROUP = "diffkit.backends"
 # that `import diffkit` does not pay for Numba and SymPy.
 BUILT_IN: dict[str, str] = {
     "autodiff": "diffkit.backends.autodiff:Autodiff",
+    "exact": "diffkit.backends.exact:Exact",
     "finite_differences": "diffkit.backends.finite_differences:FiniteDifferences",
     "forward": "diffkit.backends.forward:Forward",
     "null": "diffkit.backends.null:Null",
