@@ -128,7 +128,7 @@ def lines_of(
     def check(operations: int) -> None:
         if operations > max_operations:
             raise _too_long(
-                "operations for its value alone", max_operations, operations
+                "operations or more for its value alone", max_operations, operations
             )
 
     graph = simplify(program.graph)
