@@ -59,7 +59,14 @@ class UnsupportedFunctionError(TraceError):
 
 
 class GradientMismatchError(DiffkitError, AssertionError):
-    """A gradient that disagrees with its reference beyond the tolerance."""
+    """A gradient that disagrees with its reference beyond the tolerance.
+
+    `report` is the `CheckReport` that says where and by how much.
+    """
+
+    def __init__(self, message: str, report: object = None) -> None:
+        self.report = report
+        super().__init__(message)
 
 
 class ConformanceError(DiffkitError, AssertionError):
@@ -101,6 +108,10 @@ class MissingDependencyError(DiffkitError, ImportError):
 
 class BackendError(DiffkitError):
     """A backend that cannot do what was asked, or broke its contract."""
+
+
+class BackendWarning(UserWarning):
+    """A plugin that is broken, or takes a name of diffkit's; the others still work."""
 
 
 class CacheError(DiffkitError, OSError):
