@@ -41,6 +41,7 @@ _ROOMS = [
     "optim",
     "prepared",
     "report",
+    "testing",
     "train",
     "transform",
 ]

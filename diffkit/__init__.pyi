@@ -12,6 +12,7 @@ from diffkit import ops as ops
 from diffkit import optim as optim
 from diffkit import prepared as prepared
 from diffkit import report as report
+from diffkit import testing as testing
 from diffkit import train as train
 from diffkit import transform as transform
 from diffkit.backends import Backend as Backend

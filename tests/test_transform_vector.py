@@ -395,9 +395,7 @@ def test_the_table_says_no_and_unavailable(monkeypatch):
     assert "pip install ghost" in row.status
 
 
-@pytest.mark.parametrize(
-    "formula", ["", "2Q", "P/2", "P**2", "open('x')", "2P("]
-)
+@pytest.mark.parametrize("formula", ["", "2Q", "P/2", "P**2", "open('x')", "2P("])
 def test_formulas_that_cannot_be_read(formula):
     with pytest.raises(errors.BackendError, match="cannot be read"):
         dk.backends.formula.count(formula, P=3)
