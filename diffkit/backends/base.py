@@ -34,7 +34,7 @@ class Capabilities:
     evaluations: str
     dtypes: tuple[str, ...] = ("float64", "float32")
     derivatives: tuple[str, ...] = DERIVATIVES
-    costs: Mapping[str, str] = field(default_factory=dict)
+    costs: Mapping[str, str] = field(default_factory=dict, hash=False)
     forward_mode: bool = False
 
 

@@ -137,9 +137,9 @@ def copies(tree: Any) -> Any:
 
 
 def frozen(tree: Any) -> Any:
-    """Copies that cannot be written to."""
+    """Copies that cannot be written to, nor be made so: views of frozen arrays."""
     leaves, structure = trees.flatten(tree)
     arrays: Sequence[np.ndarray] = [np.array(leaf) for leaf in leaves]
     for array in arrays:
         array.flags.writeable = False
-    return trees.unflatten(structure, arrays)
+    return trees.unflatten(structure, [array.view() for array in arrays])

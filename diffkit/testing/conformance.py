@@ -1,11 +1,7 @@
 """What any backend promises, as checks that any backend can be put through.
 
-import pytest
-from diffkit.testing import conformance
-
-@pytest.mark.parametrize("check", conformance("my_backend"), ids=str)
-def test_my_backend(check):
-    check()
+In a test file, parametrize a test over `conformance("my_backend")`, with `ids=str`, and
+call what it is given: `check()`.
 """
 
 from __future__ import annotations

@@ -55,6 +55,7 @@ def another_point(backend: Backend) -> None:
     """What was prepared at one point holds at another."""
     for case in CASES:
         program = prepared(case, backend)
+        program(*case.args)
         require_right(backend, case, case.elsewhere, program(*case.elsewhere))
 
 
