@@ -68,6 +68,8 @@ class Projections:
 
     def __str__(self) -> str:
         verdict = "agrees with" if self.passed else "DISAGREES with"
+        if not self.passed and self.relative_error <= self.tolerance:
+            verdict = "is NOT RESOLVED by"
         return (
             f"The gradient {verdict} differences along {len(self.given)} random "
             f"directions: relative error {self.relative_error:.2g}, resolution "
@@ -86,9 +88,9 @@ def directional(
     """The derivative of f along a direction, from exactly 4 evaluations.
 
     Symmetric quotients at t and 2t, extrapolated, (4·D(t) − D(2t))/3, of error O(t⁴);
-    t = ε^(1/5)·max(‖x‖∞, 1)/‖d‖∞ over the entries that move (`step` sets t). The error
-    claimed is |D(2t) − D(t)|/15, as for the fourth order, plus rounding
-    (Richardson, 1911).
+    t = ε^(1/4)·max(‖x‖∞, 1)/‖d‖∞ over the entries that move (`step` sets t). The error
+    claimed is |D(2t) − D(t)|/15, O(t²) and so a cautious one, plus the rounding of
+    four evaluations (Richardson, 1911).
 
     `f` takes arrays, nested as they like, to one number: a NumPy function or
     `prepared.value`. `direction` is nested as `args[argnums]`.
@@ -115,7 +117,7 @@ def directional(
     size = max(float(np.max(a, where=b > 0, initial=1.0)) for a, b in moving)
     dtype = np.result_type(*x)
     eps = float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
-    t = eps**0.2 * size / largest if step is None else float(step)
+    t = eps**0.25 * size / largest if step is None else float(step)
     if not 0.0 < t < np.inf:
         raise UserInputError(
             f"The step along a direction was {step!r}; it is positive."

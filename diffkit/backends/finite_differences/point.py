@@ -79,6 +79,7 @@ class Point:
             turn = np.arange(x.size).reshape(x.shape)
             size = 0.5 + 0.5 * np.mod(turn * 0.6180339887498949, 1.0)
             scale = np.where(x == 0, 1.0, np.abs(x))  # stays on its side of zero
+            scale = np.where(np.isfinite(x), scale, 0.0)
             with np.errstate(all="ignore"):
                 shifted = x + t * np.where(turn % 2, -size, size) * scale
             moved[p] = np.clip(shifted, bounds.low, bounds.high).astype(self.dtype)
