@@ -6,8 +6,8 @@ beyond; every error is against a proved value, in ulps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from diffkit.graph import Builder, Graph, reverse
 from diffkit.interpret.exact import certify
 from diffkit.interpret.ulps import ulps
 from diffkit.ops import TABLE, Op
+from diffkit.ops.elementwise import TWO_OVER_SQRT_PI
+from diffkit.ops.op import Rule
 
 # Outside these a row is not defined, or not smooth to its end.
 _DEFINED: dict[str, tuple[float, float]] = {
@@ -109,3 +111,20 @@ def row_errors(
                 RowError(quantity, float(errors[worst]), at, int(counted.sum()))
             )
     return found
+
+
+#: The other way to write a row's first derivative, where there is a choice to make:
+#: what the textbook says, or what keeps digits that the row gives up.
+OTHER_FORMS: Mapping[str, Rule] = {
+    "sigmoid": lambda g, y, x: g * (y * (1.0 - y)),
+    "tanh": lambda g, y, x: (
+        g * (4.0 * (TABLE["sigmoid"](2.0 * x) * TABLE["sigmoid"](-2.0 * x)))
+    ),
+    "erf": lambda g, y, x: g * (TWO_OVER_SQRT_PI * TABLE["exp"](-(x * x))),
+    "power": lambda g, y, x, b: g * (b * (y / x)),
+}
+
+
+def in_other_form(op: Op) -> Op:
+    """The row with its first derivative written as `OTHER_FORMS` has it."""
+    return replace(op, partials=(OTHER_FORMS[op.name], *op.partials[1:]))
