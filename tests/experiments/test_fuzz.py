@@ -1,4 +1,4 @@
-"""The fuzzing experiment: its cells, its counts, and that its page follows from rows."""
+"""The fuzzing experiment: its cells and counts, and that its page follows from rows."""
 
 from dataclasses import replace
 from pathlib import Path
