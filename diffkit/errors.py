@@ -110,6 +110,10 @@ class BackendError(DiffkitError):
     """A backend that cannot do what was asked, or broke its contract."""
 
 
+class LackingOperationError(BackendError):
+    """A peer whose library lacks an operation that the program uses: unavailable."""
+
+
 class BackendWarning(UserWarning):
     """A plugin that is broken, or takes a name of diffkit's; the others still work."""
 
