@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from diffkit.backends import Backend, get_backend
-from diffkit.testing import costs, promises, values
+from diffkit.testing import costs, promises, threads, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ CHECKS: dict[str, Callable[[Backend], None]] = {
     "inputs are read only": promises.inputs_kept,
     "any memory layout": promises.any_layout,
     "mismatch by shape, dtype and structure": promises.mismatch,
-    "two threads": promises.two_threads,
+    "two threads": threads.two_threads,
     "capability table": costs.table_is_true,
     "derivatives": costs.derivatives_are_right,
 }

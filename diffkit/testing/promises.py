@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -27,8 +24,6 @@ from diffkit.testing.cases import (
     same,
 )
 from diffkit.transform import prepare
-
-CALLS_PER_THREAD = 40
 
 
 def interface(backend: Backend) -> None:
@@ -151,28 +146,3 @@ def _refused(
             raise broken(backend, f"another {what} is not named: {problem}") from None
         return
     raise broken(backend, f"another {what} than prepared was accepted.")
-
-
-def two_threads(backend: Backend) -> None:
-    """One prepared program, called by two threads at once, at different points."""
-    program = prepared(LAYER, backend)
-    points = [LAYER.args, LAYER.elsewhere]
-    alone = [copies(program(*point)) for point in points]
-    gate = Barrier(2)
-
-    def work(which: int) -> bool:
-        gate.wait()
-        return all(
-            same(program(*points[which]), alone[which]) for _ in range(CALLS_PER_THREAD)
-        )
-
-    # Threads change places often, so that what can go wrong does.
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(2) as pool:
-            right = list(pool.map(work, range(2)))
-    finally:
-        sys.setswitchinterval(interval)
-    if not all(right):
-        raise broken(backend, "two threads that call it at once disturb each other.")
