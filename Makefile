@@ -15,6 +15,7 @@ PYTEST_WORKERS ?= 2
 TORCH := torch==2.13.0
 JAX := jax==0.10.2
 DASK := distributed==2026.8.0
+SMALL_PEERS := autograd==1.9.1 casadi==3.8.2 numdifftools==0.11.2
 
 .PHONY: help setup report report-full test bench lint lock peers clean
 
@@ -22,7 +23,7 @@ help:
 	@echo "make report       run the quick experiments, write reports/ (under 5 minutes)"
 	@echo "make report-full  the same with the full cases"
 	@echo "make test         lint, types, architecture, tests (under 6 minutes)"
-	@echo "make bench        benchmarks ('make peers' first adds JAX and PyTorch)"
+	@echo "make bench        benchmarks ('make peers' first adds JAX, PyTorch ...)"
 	@echo "make lint         ruff and pyright alone"
 	@echo "make lock         resolve requirements.lock again (needs uv)"
 	@echo "make clean        remove $(VENV), caches and unfinished sweeps"
@@ -60,7 +61,7 @@ peers: $(VENV)/.peers
 $(VENV)/.peers: $(STAMP)
 	@$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --constraint $(VENV)/constraints.txt $(TORCH) $(JAX) $(DASK)
+	    --constraint $(VENV)/constraints.txt $(TORCH) $(JAX) $(DASK) $(SMALL_PEERS)
 	@touch $@
 
 # --no-config keeps local indexes out of the lock; `--python-version` is the oldest

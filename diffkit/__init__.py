@@ -8,7 +8,19 @@ import lazy_loader
 __version__ = "0.1.0"
 
 _NAMES = {
-    "transform": ["grad", "prepare", "value_and_grad"],
+    "transform": [
+        "CapabilityTable",
+        "capabilities",
+        "grad",
+        "hessian",
+        "hvp",
+        "jacobian",
+        "jvp",
+        "linearize",
+        "prepare",
+        "value_and_grad",
+        "vjp",
+    ],
     "prepared": ["Prepared"],
     "checks": ["CheckReport", "check_grads"],
     "backends": ["Backend", "backend_names", "get_backend"],
@@ -29,6 +41,7 @@ _ROOMS = [
     "optim",
     "prepared",
     "report",
+    "testing",
     "train",
     "transform",
 ]

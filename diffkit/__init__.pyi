@@ -12,6 +12,7 @@ from diffkit import ops as ops
 from diffkit import optim as optim
 from diffkit import prepared as prepared
 from diffkit import report as report
+from diffkit import testing as testing
 from diffkit import train as train
 from diffkit import transform as transform
 from diffkit.backends import Backend as Backend
@@ -22,8 +23,16 @@ from diffkit.checks import check_grads as check_grads
 from diffkit.graph import Graph as Graph
 from diffkit.graph import trace as trace
 from diffkit.prepared import Prepared as Prepared
+from diffkit.transform import CapabilityTable as CapabilityTable
+from diffkit.transform import capabilities as capabilities
 from diffkit.transform import grad as grad
+from diffkit.transform import hessian as hessian
+from diffkit.transform import hvp as hvp
+from diffkit.transform import jacobian as jacobian
+from diffkit.transform import jvp as jvp
+from diffkit.transform import linearize as linearize
 from diffkit.transform import prepare as prepare
 from diffkit.transform import value_and_grad as value_and_grad
+from diffkit.transform import vjp as vjp
 
 __version__: str

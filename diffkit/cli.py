@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 import diffkit as dk
-from diffkit import cli_compare, cli_run, cli_train, measure
+from diffkit import cli_compare, cli_formula, cli_run, cli_train, measure
 from diffkit.cli_doctor import describe
 from diffkit.cli_show import error, note, table
 from diffkit.errors import (
@@ -149,6 +149,7 @@ def run(name: str, quick: bool, output: Path | None) -> int:
 cli.add_command(cli_compare.compare)
 cli.add_command(cli_train.train_command)
 cli.add_command(cli_train.predict_command)
+cli.add_command(cli_formula.formula_command)
 
 
 @cli.command()

@@ -21,6 +21,16 @@ WAYS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "symbolic_cse": ("symbolic", {"form": "cse"}),
     "symbolic_expanded": ("symbolic", {"form": "expanded"}),
 }
+#: Other libraries, added by --peers; those that are not installed are said to be so.
+PEERS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "jax": ("jax", {}),
+    "torch": ("torch", {"threads": 1}),
+    "casadi": ("casadi", {}),
+    "autograd": ("autograd", {}),
+    "scipy": ("scipy", {}),
+    "numdifftools": ("numdifftools", {}),
+    "sympy-lambdify": ("sympy-lambdify", {}),
+}
 HEADER = (
     "backend",
     "runtime",
@@ -47,6 +57,7 @@ HEADER = (
     default=",".join(WAYS),
     help="Which ones, in order. Default: all of " + ", ".join(WAYS) + ".",
 )
+@click.option("--peers", is_flag=True, help="Add " + ", ".join(PEERS) + ".")
 @click.option(
     "--seconds", default=30.0, show_default=True, help="Limit for each backend."
 )
@@ -60,6 +71,7 @@ def compare(
     batch: int,
     seed: int,
     backends: str,
+    peers: bool,
     seconds: float,
     mebibytes: int,
 ) -> int:
@@ -75,9 +87,12 @@ def compare(
       diffkit compare --sizes 10,64,32,1 --batch 32
       diffkit compare --sizes 4,4,4,3 --loss cross_entropy --activation sigmoid
       diffkit compare --sizes 784,128,10 --backends autodiff --batch 64
+      diffkit compare --peers
     """
     network = measure.Network(_sizes(sizes), activation, loss, batch, seed)
     names = [name.strip() for name in backends.split(",") if name.strip()]
+    if peers:
+        names += [name for name in PEERS if name not in names]
     if not names:
         raise UserInputError("--backends names none. Leave it out to compare all.")
     ways = {name: _way(name) for name in names}
@@ -92,10 +107,17 @@ def compare(
                 measure.measure_network, network, backend, options, limits=limits
             )
             failed |= outcome.status == "error"
-            runtime = measure.runtime_of(backend, options)
+            runtime = _runtime(backend, options, outcome)
             lines.append(_line(name, runtime, outcome))
     table(HEADER, lines, numbers_from=2)
     return 1 if failed else 0
+
+
+def _runtime(backend: str, options: Mapping[str, Any], outcome: measure.Outcome) -> str:
+    """What runs the arithmetic; nothing does where the backend is not installed."""
+    if outcome.status == "unavailable":
+        return "–"
+    return measure.runtime_of(backend, options)
 
 
 def _line(name: str, runtime: str, outcome: measure.Outcome) -> list[str]:
@@ -120,6 +142,8 @@ def _line(name: str, runtime: str, outcome: measure.Outcome) -> list[str]:
 def _way(name: str) -> tuple[str, dict[str, Any]]:
     if name in WAYS:
         return WAYS[name]
+    if name in PEERS:
+        return PEERS[name]
     if name in dk.backend_names():
         return name, {}
     raise unknown_name("backend", name, {*WAYS, *dk.backend_names()})

@@ -38,6 +38,10 @@ class PreparationMismatchError(UserInputError):
     """A prepared program was called with other shapes, dtypes or structure."""
 
 
+class NondeterministicError(UserInputError):
+    """A function or a backend that answers otherwise when it is asked again."""
+
+
 class TraceError(DiffkitError, TypeError):
     """A Python function that cannot be turned into a graph."""
 
@@ -55,7 +59,18 @@ class UnsupportedFunctionError(TraceError):
 
 
 class GradientMismatchError(DiffkitError, AssertionError):
-    """A gradient that disagrees with its reference beyond the tolerance."""
+    """A gradient that disagrees with its reference beyond the tolerance.
+
+    `report` is the `CheckReport` that says where and by how much.
+    """
+
+    def __init__(self, message: str, report: object = None) -> None:
+        self.report = report
+        super().__init__(message)
+
+
+class ConformanceError(DiffkitError, AssertionError):
+    """A backend that breaks the interface's promises."""
 
 
 class ExpressionBudgetError(DiffkitError):
@@ -93,6 +108,14 @@ class MissingDependencyError(DiffkitError, ImportError):
 
 class BackendError(DiffkitError):
     """A backend that cannot do what was asked, or broke its contract."""
+
+
+class LackingOperationError(BackendError):
+    """A peer whose library lacks an operation that the program uses: unavailable."""
+
+
+class BackendWarning(UserWarning):
+    """A plugin that is broken, or takes a name of diffkit's; the others still work."""
 
 
 class CacheError(DiffkitError, OSError):

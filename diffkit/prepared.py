@@ -20,6 +20,7 @@ from diffkit.errors import (
 from diffkit.graph import trees
 from diffkit.graph.trace import (
     Structure,
+    Tracing,
     as_array,
     require_finite,
     trace_arguments,
@@ -73,20 +74,30 @@ def normalise_argnums(argnums: int | Sequence[int], count: int) -> tuple[int, ..
     return positions
 
 
-def trace_program(
+@dataclass(frozen=True, slots=True)
+class TracedInputs:
+    """The arguments of a traced function: which leaves to differentiate, and in what.
+
+    `tree` nests the differentiated leaves as their arguments are nested.
+    """
+
+    wrt: tuple[int, ...]
+    specs: tuple[LeafSpec, ...]
+    dtype: np.dtype
+    tree: Any
+
+
+def trace_inputs(
     f: Callable[..., Any],
     args: Sequence[Any],
     argnums: int | Sequence[int],
-    has_aux: bool,
     nonfinite: NonFinite = "raise",
-) -> TracedProgram:
-    """Trace a scalar function for differentiation by some of its arguments.
+) -> tuple[Tracing, TracedInputs]:
+    """Trace a function of any outputs, and check what it is differentiated by.
 
     Raises DtypeError for differentiated arguments that are not floating point,
-    NonFiniteError for NaN and infinity in the examples, ShapeError for a result that is
-    not a scalar.
+    NonFiniteError for NaN and infinity in the examples.
     """
-    start = perf_counter()
     if nonfinite not in ("raise", "allow"):
         raise UserInputError(f"nonfinite is 'raise' or 'allow', not {nonfinite!r}.")
     positions = normalise_argnums(argnums, len(args))
@@ -109,6 +120,32 @@ def trace_program(
     if nonfinite == "raise":
         for array, name in zip(arrays, names, strict=True):
             require_finite(array, name)
+    floats = [a.dtype for a in arrays if a.dtype.kind == "f"]
+    single = bool(floats) and all(d == np.float32 for d in floats)
+    specs = tuple(
+        LeafSpec(name, a.shape, a.dtype) for name, a in zip(names, arrays, strict=True)
+    )
+    wanted = tuple(args[n] for n in positions)
+    tree = trees.structure(wanted[0] if isinstance(argnums, int) else wanted)
+    dtype = np.dtype(np.float32 if single else np.float64)
+    return tracing, TracedInputs(wrt, specs, dtype, tree)
+
+
+def trace_program(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    argnums: int | Sequence[int],
+    has_aux: bool,
+    nonfinite: NonFinite = "raise",
+) -> TracedProgram:
+    """Trace a scalar function for differentiation by some of its arguments.
+
+    Raises DtypeError for differentiated arguments that are not floating point,
+    NonFiniteError for NaN and infinity in the examples, ShapeError for a result that is
+    not a scalar.
+    """
+    start = perf_counter()
+    tracing, inputs = trace_inputs(f, args, argnums, nonfinite)
     graph = tracing.graph
     value = graph.nodes[graph.outputs[0]]
     outputs = tracing.result.num_leaves
@@ -124,24 +161,20 @@ def trace_program(
     elif outputs != 1:
         raise ShapeError(
             f"The function returned {outputs} arrays; a gradient needs one scalar. "
-            "Return (value, auxiliary) and say has_aux=True to keep the others."
+            "Return (value, auxiliary) and say has_aux=True to keep the others, or "
+            "differentiate all of them with dk.jacobian or dk.vjp."
         )
     if value.shape != ():
         raise ShapeError(
             f"The function returned an array of shape {value.shape}; a gradient needs "
-            "a scalar. Reduce it with np.mean or np.sum."
+            "a scalar. Reduce it with np.mean or np.sum, or differentiate every entry "
+            "with dk.jacobian or dk.vjp."
         )
-    floats = [a.dtype for a in arrays if a.dtype.kind == "f"]
-    single = bool(floats) and all(d == np.float32 for d in floats)
-    dtype = np.dtype(np.float32 if single else np.float64)
-    specs = tuple(
-        LeafSpec(name, a.shape, a.dtype) for name, a in zip(names, arrays, strict=True)
-    )
-    wanted = tuple(args[n] for n in positions)
-    tree = trees.structure(wanted[0] if isinstance(argnums, int) else wanted)
-    program = Program(graph, wrt, names, dtype)
+    program = Program(graph, inputs.wrt, tracing.arguments.names, inputs.dtype)
     seconds = perf_counter() - start
-    return TracedProgram(program, specs, tracing.arguments, tree, aux_tree, seconds)
+    return TracedProgram(
+        program, inputs.specs, tracing.arguments, inputs.tree, aux_tree, seconds
+    )
 
 
 class Prepared:

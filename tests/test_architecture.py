@@ -26,15 +26,21 @@ ROWS = (
     ("prepared",),
     ("transform",),
     ("checks", "nn", "losses", "optim", "train"),
+    ("testing",),
     ("measure",),
     ("report",),
     ("cli",),
 )
 RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
 
-# Two files load code by name while they run. The registry loads a backend when it is
-# asked for, so that `import diffkit` stays light; the other loads what users name.
-LOADS_BY_NAME = {"diffkit.backends.registry", "diffkit.measure.user_code"}
+# Three files load code by name while they run. The registry loads a backend when it is
+# asked for, so that `import diffkit` stays light; peers load their library when they
+# are used, so that they can be described without it; the third loads what users name.
+LOADS_BY_NAME = {
+    "diffkit.backends.peers.library",
+    "diffkit.backends.registry",
+    "diffkit.measure.user_code",
+}
 # Generated source is compiled in one file only.
 COMPILES_SOURCE = {"diffkit.backends.symbolic.source"}
 # The command line speaks to the package as its users do.

@@ -1,14 +1,21 @@
 """Ways to obtain a derivative, interchangeable behind one interface."""
 
 from diffkit.backends.base import Backend, Capabilities, Compiled, Info, Program
-from diffkit.backends.registry import backend_names, get_backend
+from diffkit.backends.registry import (
+    Availability,
+    backend_availability,
+    backend_names,
+    get_backend,
+)
 
 __all__ = [
+    "Availability",
     "Backend",
     "Capabilities",
     "Compiled",
     "Info",
     "Program",
+    "backend_availability",
     "backend_names",
     "get_backend",
 ]

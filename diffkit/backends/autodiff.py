@@ -29,7 +29,9 @@ class Autodiff:
     runtime: RuntimeName = "engine"
 
     name: ClassVar[str] = "autodiff"
-    capabilities: ClassVar[Capabilities] = Capabilities(exact=True, evaluations="1")
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        exact=True, evaluations="1", forward_mode=True
+    )
 
     def compile(self, program: Program) -> AutodiffCompiled:
         """Derive the gradient graph, simplify it, and lower it."""

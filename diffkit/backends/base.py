@@ -11,18 +11,31 @@ import numpy as np
 from diffkit.errors import BackendError
 from diffkit.graph import Graph
 
+DERIVATIVES = ("gradient", "jvp", "vjp", "jacobian", "hvp", "hessian")
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a backend can do, and what one gradient costs in primal evaluations.
 
     `exact` means exact up to rounding; `evaluations` is a formula in P, the number of
-    parameters, such as "2P".
+    parameters, such as "2P" (`formula.count` reads it). `derivatives` are those a user
+    can ask of the backend, out of `DERIVATIVES`: whoever gives gradients of scalar
+    programs gives all of them, by composition, unless it says otherwise here.
+    `forward_mode` says that its Jacobian-vector products are one run of the tangent
+    program on its own runtime, and not differences or gradients of many outputs.
+
+    `costs` is what composing costs, for the derivatives that cost something else: a
+    formula in P, n (scalars put in) and m (scalars that come out).
+    `diffkit.capabilities()` shows it for every backend.
     """
 
     exact: bool
     evaluations: str
     dtypes: tuple[str, ...] = ("float64", "float32")
+    derivatives: tuple[str, ...] = DERIVATIVES
+    costs: Mapping[str, str] = field(default_factory=dict, hash=False)
+    forward_mode: bool = False
 
 
 @dataclass(frozen=True, slots=True)

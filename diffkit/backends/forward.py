@@ -28,7 +28,9 @@ class Forward:
     runtime: RuntimeName = "engine"
 
     name: ClassVar[str] = "forward"
-    capabilities: ClassVar[Capabilities] = Capabilities(exact=True, evaluations="P")
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        exact=True, evaluations="P", forward_mode=True
+    )
 
     def compile(self, program: Program) -> ForwardCompiled:
         """Derive the tangent graph, simplify it, and lower it."""

@@ -20,7 +20,9 @@ class Null:
     """
 
     name: ClassVar[str] = "null"
-    capabilities: ClassVar[Capabilities] = Capabilities(exact=False, evaluations="0")
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        exact=False, evaluations="0", derivatives=("gradient",)
+    )
 
     def compile(self, program: Program) -> NullCompiled:
         """Remember the shapes."""

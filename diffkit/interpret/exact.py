@@ -7,9 +7,11 @@ so errors of float64 backends are measured against a reference that carries its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
+from threading import RLock
 from typing import Any
 
 import flint
@@ -25,12 +27,23 @@ FIRST_BITS = 256
 MOST_BITS = 1 << 16
 RELATIVE = 1e-30
 # Far below the smallest float64: a ball this narrow around zero is zero to any of them.
-NOTHING = arb(2) ** -1100
+ZERO_RADIUS_EXPONENT = -1100
+NOTHING = arb(2) ** ZERO_RADIUS_EXPONENT
+NAMED = 3  # inputs named in a refusal before "and n more"
 
 _IRRATIONAL: dict[str, Callable[[], arb]] = {
     "log(2)": arb.const_log2,
     "2/sqrt(pi)": lambda: 2 / arb.const_sqrt_pi(),
 }
+# python-flint keeps one working precision for the whole process.
+_PRECISION = RLock()
+
+
+@contextmanager
+def working(bits: int) -> Iterator[None]:
+    """Ball arithmetic at a precision in bits, by one thread at a time."""
+    with _PRECISION, flint.ctx.workprec(bits):
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +58,35 @@ class Certified:
         return to_float(self.outputs[output])
 
 
-def to_float(balls: np.ndarray) -> np.ndarray:
-    """The balls' midpoints, rounded to float64."""
+def to_float(balls: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+    """The balls' midpoints, correctly rounded to float64 or float32.
+
+    This is the true number correctly rounded, except where it lies within a radius of
+    the middle between two floats: then it is one of these two.
+    """
+    dtype = np.dtype(dtype)
     out = np.empty(balls.shape, np.float64)
     for place in np.ndindex(balls.shape):
         out[place] = float(balls[place])
+    if dtype == np.float64:
+        return out
+    return _rounded_once(balls, out, dtype)
+
+
+def _rounded_once(balls: np.ndarray, wide: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Narrower floats: where float64 is a tie between two, the ball decides."""
+    with np.errstate(over="ignore"):
+        out = wide.astype(dtype)
+    for place in np.ndindex(balls.shape):
+        near, middle = out[place], wide[place]
+        ball: Any = balls[place]
+        if float(near) == middle or not np.isfinite(near):
+            continue
+        other = np.nextafter(near, dtype.type(np.copysign(np.inf, middle - near)))
+        if abs(float(other) - middle) == abs(float(near) - middle):
+            beyond = ball.mid() - arb(float(middle))
+            if (beyond > 0 and other > near) or (beyond < 0 and other < near):
+                out[place] = other
     return out
 
 
@@ -58,33 +95,44 @@ def certify(
     leaves: Sequence[Any],
     relative: float = RELATIVE,
     narrow: Callable[[list[np.ndarray]], bool] | None = None,
+    labels: Sequence[str] = (),
+    most_bits: int = MOST_BITS,
 ) -> Certified:
     """Evaluate a program to a proved accuracy.
 
     Starts at 256 bits and doubles them until `narrow` accepts the outputs. By default
     every element of every output must be enclosed to `relative`; where the true value
     is zero no relative radius can be had, and the ball must lie within 2⁻¹¹⁰⁰ of it.
+    `labels` name the outputs in messages.
 
-    Raises BackendError when 65,536 bits are not enough, or when a comparison cannot be
-    decided because a value sits on a kink without being exactly on it.
+    Raises BackendError, with the operation, the inputs it depends on and the radius
+    reached, when a comparison cannot be decided because a value sits on a kink without
+    being exactly on it, at a pole, or when `most_bits` are not enough.
     """
     bits = FIRST_BITS
     accept = narrow or (lambda outputs: all(_narrow(o, relative) for o in outputs))
     while True:
-        try:
-            outputs = evaluate(graph, leaves, bits)
-            undecided = None
-        except UndecidedError as problem:
-            outputs, undecided = [], problem
-        with flint.ctx.workprec(bits):
-            if undecided is None and accept(outputs):
-                return Certified(tuple(outputs), bits)
-        if bits >= MOST_BITS:
-            raise BackendError(
-                f"The reference could not be certified with {bits} bits"
-                + (f": {undecided}" if undecided else ": its balls stay too wide")
-                + ". Move the point away from the kink or the pole."
-            ) from undecided
+        undecided: UndecidedError | None = None
+        reading = _Reading(graph, leaves)
+        with working(bits):
+            try:
+                outputs = reading.run()
+                if accept(outputs):
+                    return Certified(tuple(outputs), bits)
+            except UndecidedError as problem:
+                undecided, outputs = problem, []
+            hopeless = undecided is None and reading.pole and _infinite(outputs)
+            if bits >= most_bits or (hopeless and not reading.may_narrow):
+                if undecided is not None:
+                    reason = str(undecided)
+                elif hopeless:
+                    reason = f"it is not finite at {reading.pole}"
+                else:
+                    reason = f"its balls stay too wide: {_widest(outputs, labels)}"
+                raise BackendError(
+                    f"The reference could not be certified with {bits} bits: {reason}."
+                    " Move the point away from the kink or the pole."
+                ) from undecided
         bits *= 2
 
 
@@ -94,21 +142,153 @@ class UndecidedError(Exception):
 
 def evaluate(graph: Graph, leaves: Sequence[Any], bits: int) -> list[np.ndarray]:
     """The outputs as object arrays of balls, at a working precision in bits."""
-    if len(leaves) != len(graph.inputs):
-        raise ShapeError(
-            f"The program takes {len(graph.inputs)} inputs and was given {len(leaves)}."
-        )
-    values: list[np.ndarray | None] = [None] * len(graph.nodes)
-    with flint.ctx.workprec(bits):
-        for place, leaf in zip(graph.inputs, leaves, strict=True):
-            values[place] = _balls(np.asarray(leaf))
+    with working(bits):
+        return _Reading(graph, leaves).run()
+
+
+class _Reading:
+    """One pass over a program.
+
+    Equal computations give one ball, the same object: x and x are then known to be
+    equal although their ball has a radius, so that a tie of shared values is a tie.
+    """
+
+    def __init__(self, graph: Graph, leaves: Sequence[Any]) -> None:
+        if len(leaves) != len(graph.inputs):
+            raise ShapeError(
+                f"The program takes {len(graph.inputs)} inputs and was given "
+                f"{len(leaves)}."
+            )
+        self.graph, self.leaves = graph, leaves
+        self.pole: str = ""  # where a number first stopped being finite, exactly
+        self.may_narrow = False  # whether more bits may make a ball finite
+        self._known: dict[Any, arb] = {}
+
+    def run(self) -> list[np.ndarray]:
+        """The outputs; the working precision is the caller's."""
+        graph = self.graph
+        values: list[np.ndarray | None] = [None] * len(graph.nodes)
+        for place, leaf in zip(graph.inputs, self.leaves, strict=True):
+            values[place] = self._numbers(np.asarray(leaf))
+            if _infinite([values[place]]):
+                self.pole = f"the input {graph.nodes[place].attribute('name')}"
         alive = graph.live()
         for here, node in enumerate(graph.nodes):
-            if alive[here] and node.op is not INPUT:
-                operands: list[Any] = [values[i] for i in node.inputs]
-                values[here] = _apply(node, operands)
+            if not alive[here] or node.op is INPUT:
+                continue
+            operands: list[Any] = [values[i] for i in node.inputs]
+            try:
+                value = self._apply(node, operands)
+            except UndecidedError as problem:
+                raise UndecidedError(f"{problem} in {self._where(here)}") from problem
+            values[here] = value
+            if node.op is not CONSTANT and _infinite([value]):
+                self._not_finite(here, operands)
         results: list[Any] = [values[o] for o in graph.outputs]
         return results
+
+    def _not_finite(self, here: int, operands: list[np.ndarray]) -> None:
+        if _infinite(operands):
+            return  # not the first
+        if all(ball.is_exact() for operand in operands for ball in operand.flat):
+            self.pole = self.pole or self._where(here)
+        else:
+            self.may_narrow = True
+
+    def _where(self, here: int) -> str:
+        """An operation by its name, its node, and the inputs behind it."""
+        nodes = self.graph.nodes
+        behind, found = {here}, []
+        for i in range(here, -1, -1):
+            if i in behind:
+                behind.update(nodes[i].inputs)
+                if nodes[i].op is INPUT:
+                    found.append(nodes[i].attribute("name"))
+        names = ", ".join(found[::-1][:NAMED])
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        behind_it = f", which depends on {names}{more}" if found else ""
+        return f"{nodes[here].op.name} (node %{here}{behind_it})"
+
+    def _numbers(self, array: np.ndarray) -> np.ndarray:
+        out = np.empty(array.shape, dtype=object)
+        known = self._known
+        for place in np.ndindex(array.shape):
+            number = float(array[place])
+            ball = known.get(number)
+            if ball is None:
+                ball = known[number] = arb(number)
+            out[place] = ball
+        return out
+
+    def _apply(self, node: Node, operands: list[np.ndarray]) -> np.ndarray:
+        if node.op is CONSTANT:
+            held: Constant = node.attribute("value")
+            if held.formula is not None:
+                return _objects(_IRRATIONAL[held.formula]())
+            return self._numbers(held.array)
+        if node.op.family == "elementwise":
+            return self._elementwise(node, operands)
+        if node.op.name in _ARRAYS:
+            return _ARRAYS[node.op.name](operands, **node.keywords)
+        placed = node.op.numpy(*operands, **node.keywords)
+        if node.op.name != "scatter":
+            return _objects(placed)
+        # Empty places are exact zeros.
+        out = np.empty(node.shape, dtype=object)
+        for place in np.ndindex(node.shape):
+            element: Any = placed[place]
+            out[place] = element if isinstance(element, arb) else arb(element)
+        return out
+
+    def _elementwise(self, node: Node, operands: list[np.ndarray]) -> np.ndarray:
+        name = node.op.exact or ""
+        function = SCALAR[name]
+        out = np.empty(node.shape, dtype=object)
+        spread = [np.broadcast_to(v, node.shape) for v in operands]
+        known = self._known
+        for place in np.ndindex(node.shape):
+            scalars = [v[place] for v in spread]
+            # Operands live as long as this pass, so that identities stay theirs.
+            key = (name, *map(id, scalars))
+            ball = known.get(key)
+            if ball is None:
+                ball = known[key] = function(*scalars)
+            out[place] = ball
+        return out
+
+
+def shown(ball: Any) -> str:
+    """A ball for a message: eight digits of its midpoint, and its radius.
+
+    >>> shown(arb(2) ** 0.5)[:10], shown(arb(2))
+    ('1.4142136 ', '2.0000000')
+    """
+    middle = ball.mid().str(8, radius=False)
+    return (
+        middle if ball.is_exact() else f"{middle} ± {ball.rad().str(2, radius=False)}"
+    )
+
+
+def _infinite(arrays: Sequence[Any]) -> bool:
+    return any(not ball.is_finite() for array in arrays for ball in array.flat)
+
+
+def _widest(outputs: Sequence[np.ndarray], labels: Sequence[str]) -> str:
+    """The entry whose ball is widest beside its size, with that ball."""
+    worst, found = -1.0, ""
+    for number, balls in enumerate(outputs):
+        label = labels[number] if number < len(labels) else f"output {number}"
+        for place in np.ndindex(balls.shape):
+            ball: Any = balls[place]
+            size = abs(ball)
+            finite = ball.is_finite()
+            if finite and ball.rad() <= NOTHING:
+                continue
+            width = float(ball.rad() / size) if finite and size > 0 else float("inf")
+            if width > worst:
+                index = f"[{', '.join(map(str, place))}]" if place else ""
+                worst, found = width, f"{label}{index} is {shown(ball)}"
+    return found
 
 
 def _narrow(balls: np.ndarray, relative: float) -> bool:
@@ -127,60 +307,27 @@ def _objects(values: Any) -> np.ndarray:
     return array
 
 
-def _balls(array: np.ndarray) -> np.ndarray:
-    out = np.empty(array.shape, dtype=object)
-    for place in np.ndindex(array.shape):
-        out[place] = arb(float(array[place]))
-    return out
-
-
-def _constant(held: Constant) -> np.ndarray:
-    if held.formula is not None:
-        return _objects(_IRRATIONAL[held.formula]())
-    return _balls(held.array)
-
-
-def _apply(node: Node, operands: list[np.ndarray]) -> np.ndarray:
-    if node.op is CONSTANT:
-        return _constant(node.attribute("value"))
-    if node.op.family == "elementwise":
-        return _elementwise(SCALAR[node.op.exact or ""], operands, node.shape)
-    if node.op.name in _ARRAYS:
-        return _ARRAYS[node.op.name](operands, **node.keywords)
-    if node.op.name == "scatter":
-        # Empty places are exact zeros.
-        placed = node.op.numpy(*operands, **node.keywords)
-        return _elementwise(arb, [placed], node.shape)
-    return _objects(node.op.numpy(*operands, **node.keywords))
-
-
-def _elementwise(
-    function: Callable[..., Any], operands: list[np.ndarray], shape: tuple[int, ...]
-) -> np.ndarray:
-    out = np.empty(shape, dtype=object)
-    spread = [np.broadcast_to(v, shape) for v in operands]
-    for place in np.ndindex(shape):
-        out[place] = function(*(v[place] for v in spread))
-    return out
-
-
 # ---- comparisons: decided, or refused --------------------------------------------
 
 
 def _greater(a: arb, b: arb) -> bool:
+    if a is b:
+        return False
     if a > b:
         return True
     if a <= b:
         return False
-    raise UndecidedError(f"{a.str(8)} and {b.str(8)} cannot be told apart")
+    raise UndecidedError(f"{shown(a)} and {shown(b)} cannot be told apart")
 
 
 def _equal(a: arb, b: arb) -> bool:
+    if a is b:
+        return True
     if not a.overlaps(b):
         return False
     if a.is_exact() and b.is_exact():
         return True
-    raise UndecidedError(f"{a.str(8)} and {b.str(8)} cannot be told apart")
+    raise UndecidedError(f"{shown(a)} and {shown(b)} cannot be told apart")
 
 
 def _truth(x: arb) -> bool:
@@ -198,7 +345,7 @@ def _sign(x: arb) -> arb:
         return arb(-1)
     if x.is_zero():
         return arb(0)
-    raise UndecidedError(f"the sign of {x.str(8)} is not known")
+    raise UndecidedError(f"the sign of {shown(x)} is not known")
 
 
 def _power(x: arb, b: arb) -> arb:
@@ -208,7 +355,7 @@ def _power(x: arb, b: arb) -> arb:
 
 SCALAR: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
-    "subtract": lambda a, b: a - b,
+    "subtract": lambda a, b: arb(0) if a is b and a.is_finite() else a - b,
     "multiply": lambda a, b: a * b,
     "divide": lambda a, b: a / b,
     "negative": lambda x: -x,
@@ -314,16 +461,15 @@ def _prod(row: np.ndarray) -> arb:
 def _largest(row: np.ndarray) -> arb:
     best = row[0]
     for x in row[1:]:
-        best = x if not _same(x, best) and _greater(x, best) else best
+        best = x if _greater(x, best) else best
     return best
 
 
 def _smallest(row: np.ndarray) -> arb:
-    return -_largest(np.array([-x for x in row], dtype=object))
-
-
-def _same(a: arb, b: arb) -> bool:
-    return a.is_exact() and b.is_exact() and bool(a == b)
+    best = row[0]
+    for x in row[1:]:
+        best = x if _greater(best, x) else best
+    return best
 
 
 def _logsumexp(row: np.ndarray) -> arb:

@@ -41,6 +41,8 @@ from .experiment import (
 from .experiment import (
     project_root as project_root,
 )
+from .forms import Form as Form
+from .forms import symbolic_forms as symbolic_forms
 from .gradient import (
     GradientCost as GradientCost,
 )

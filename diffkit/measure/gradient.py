@@ -89,7 +89,7 @@ def warm_up() -> None:
 
 
 def runtime_of(backend: str, options: Mapping[str, Any] | None = None) -> str:
-    """What runs the arithmetic of a backend: engine, numpy or none.
+    """What runs the arithmetic of a backend: engine, numpy, a peer's own, or none.
 
     >>> runtime_of("autodiff"), runtime_of("symbolic", {"form": "expanded"})
     ('engine', 'numpy')
@@ -127,8 +127,11 @@ def measure_gradient(
     engine = prepare(function, *arguments, backend="autodiff")
     on_numpy = get_backend("autodiff", runtime="numpy")
     same = engine
-    if runtime_of(backend, options) == "numpy":
+    runtime = runtime_of(backend, options)
+    if runtime == "numpy":
         same = prepare(function, *arguments, backend=on_numpy)
+    elif runtime not in ("engine", "none"):  # a peer that runs the arithmetic itself
+        same = prepared
     leaves = prepared.leaves(arguments)
     timings = _steadiest(
         {

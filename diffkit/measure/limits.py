@@ -27,7 +27,11 @@ import psutil
 from pebble import ProcessExpired, ProcessPool
 from threadpoolctl import threadpool_limits
 
-from diffkit.errors import ExpressionBudgetError, MissingDependencyError
+from diffkit.errors import (
+    ExpressionBudgetError,
+    LackingOperationError,
+    MissingDependencyError,
+)
 
 if sys.platform != "win32":
     import resource
@@ -190,7 +194,7 @@ def _guarded(
         status, message = "out_of_memory", _memory_message(limits)
     except ExpressionBudgetError as error:
         status, message = "too_large", str(error)
-    except MissingDependencyError as error:
+    except (MissingDependencyError, LackingOperationError) as error:
         status, message = "unavailable", str(error)
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)

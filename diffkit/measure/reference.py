@@ -15,7 +15,8 @@ import flint
 import numpy as np
 
 from diffkit.graph import reverse
-from diffkit.interpret.exact import certify
+from diffkit.interpret.exact import certify, working
+from diffkit.interpret.ulps import UlpErrors, ulp_errors
 from diffkit.prepared import Prepared
 
 DIGITS = 50
@@ -23,10 +24,19 @@ DIGITS = 50
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Gradients as arrays of balls, one per differentiated leaf, and their bits."""
+    """Gradients as arrays of balls, one per differentiated leaf, and their bits.
+
+    `names` has one name per leaf, such as "params['w'][0]".
+    """
 
     gradients: tuple[np.ndarray, ...]
     bits: int
+    names: tuple[str, ...] = ()
+
+    def ulps(self, gradients: Sequence[np.ndarray]) -> UlpErrors:
+        """The same deviations in ulps, with the worst entry by name and index."""
+        names = self.names or tuple(f"leaf {i}" for i in range(len(self.gradients)))
+        return ulp_errors(gradients, self.gradients, names, self.bits)
 
     def errors(self, gradients: Sequence[np.ndarray]) -> tuple[float, float]:
         """How far gradients are from the truth: (relative error, worst entry).
@@ -37,7 +47,7 @@ class Reference:
         anywhere gives NaN.
         """
         largest = deviation = entry = 0.0
-        with flint.ctx.workprec(self.bits):
+        with working(self.bits):
             scale = _largest(self.gradients)
             for given, true in zip(gradients, self.gradients, strict=True):
                 for mine, exact in zip(given.flat, true.flat, strict=True):
@@ -68,7 +78,8 @@ def reference_gradient(prepared: Prepared, *args: Any) -> Reference:
     certified = certify(
         graph, prepared.leaves(args), narrow=lambda outputs: _narrow(outputs[gradients])
     )
-    return Reference(certified.outputs[gradients], certified.bits)
+    names = tuple(program.names[p] for p in program.wrt)
+    return Reference(certified.outputs[gradients], certified.bits, names)
 
 
 def _narrow(outputs: Sequence[np.ndarray]) -> bool:

@@ -20,7 +20,7 @@ from diffkit.measure.limits import STATUSES, Limits
 
 Scalar = str | int | float | bool | None
 
-RUNTIMES = ("numpy", "engine", "none")
+RUNTIMES = ("numpy", "engine", "none", "xla", "torch", "casadi")
 #: What a metric's name may end in: its unit, or what is counted.
 UNITS = (
     "seconds",

@@ -122,6 +122,7 @@ class Op:
     exact: str | None = None  # name of the ball meaning, elementwise rows only
     domain: tuple[Interval, ...] = ()  # where tests may sample, one per input
     kink: str | None = None  # the value chosen where it is not smooth
+    loss: str | None = None  # where its derivative is off by more than 4 ulps
     keeps_boolean: bool = False  # output has the kind of its inputs
 
     def __post_init__(self) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from diffkit.backends import symbolic as symbolic_room
 from diffkit.backends.base import Program
 from diffkit.backends.symbolic import Symbolic
 from diffkit.backends.symbolic.functions import functions
@@ -251,3 +253,52 @@ def test_what_sympy_cannot_reach_is_an_error_with_numbers() -> None:
     assert caught.value.needed is not None
     assert caught.value.needed > caught.value.limit
     Symbolic().compile(problem)
+
+
+def test_a_budget_that_the_loss_alone_exceeds_says_so() -> None:
+    problem = program(4, width=3)
+    for form, option in (("expanded", "max_operations"), ("cse", "max_bytes")):
+        budget: Any = {option: 40}
+        with pytest.raises(
+            ExpressionBudgetError, match="for its value alone"
+        ) as caught:
+            Symbolic(form=form, **budget).compile(problem)
+        error = caught.value
+        assert error.limit == 40
+        assert error.needed is not None
+        assert error.needed > 40
+        assert f"the budget is {error.limit}" in str(error)
+
+
+ROOM = Path(symbolic_room.__file__).parent
+
+
+def test_no_pass_recurses_and_no_recursion_limit_is_touched() -> None:
+    for path in [
+        *ROOM.glob("*.py"),
+        *(ROOM.parent.parent / "interpret").glob("sympy*"),
+    ]:
+        tree = ast.parse(path.read_text("utf-8"))
+        for function in ast.walk(tree):
+            if isinstance(function, ast.Attribute):
+                assert "recursionlimit" not in function.attr
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            for node in ast.walk(function):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    assert node.func.id != function.name, f"{path}:{node.lineno}"
+
+
+def test_the_expanded_form_of_a_deep_program() -> None:
+    w, x = np.full(50, 0.9), np.ones(3)
+
+    def f(w: Any, x: Any) -> Any:
+        h = x
+        for i in range(50):
+            h = np.tanh(w[i] * h)
+        return np.sum(h)
+
+    problem = Program(trace(f, w, x), (0,), ("w", "x"), FLOAT64)
+    shared = Symbolic().compile(problem)([w, x])
+    expanded = Symbolic(form="expanded").compile(problem)([w, x])
+    np.testing.assert_allclose(expanded[1][0], shared[1][0], rtol=1e-12)

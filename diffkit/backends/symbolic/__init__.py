@@ -2,5 +2,6 @@
 
 from diffkit.backends.symbolic.backend import Symbolic
 from diffkit.backends.symbolic.evaluate import EngineCompiled, SourceCompiled
+from diffkit.backends.symbolic.write import LANGUAGES, formula
 
-__all__ = ["EngineCompiled", "SourceCompiled", "Symbolic"]
+__all__ = ["LANGUAGES", "EngineCompiled", "SourceCompiled", "Symbolic", "formula"]

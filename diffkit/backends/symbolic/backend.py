@@ -6,10 +6,10 @@ Two things are kept apart: the *mathematical size* of the formula (exact counts 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,11 +20,15 @@ from diffkit.backends.symbolic.columns import Columns
 from diffkit.backends.symbolic.deadline import Deadline
 from diffkit.backends.symbolic.derive import DIFFERS, derive, read_scalars
 from diffkit.backends.symbolic.evaluate import EngineCompiled, SourceCompiled
+from diffkit.backends.symbolic.formula_lines import (
+    DEFAULT_OPERATIONS as FORMULA_OPERATIONS,
+)
 from diffkit.backends.symbolic.functions import functions
 from diffkit.backends.symbolic.rows import Rows
 from diffkit.backends.symbolic.share import share
 from diffkit.backends.symbolic.size import Size, measure
 from diffkit.backends.symbolic.source import compile_source, python_source
+from diffkit.backends.symbolic.write import formula as write_formula
 from diffkit.errors import ExpressionBudgetError, UserInputError, unknown_name
 from diffkit.graph import simplify
 
@@ -145,7 +149,8 @@ class Symbolic:
         if not isinstance(writer, Rows):
             with phases("count"):
                 rows = Rows(scalars.batch or 1)
-                self._check_size(measure(rows, rows.convert(scalars.value)))
+                alone = measure(rows, rows.convert(scalars.value))
+                self._check_size(alone, VALUE_ALONE)
         with phases("derive"):
             value, gradients, others = derive(
                 scalars, writer, program.wrt, self.differ, deadline.check
@@ -215,6 +220,24 @@ class Symbolic:
             done, program, scalars, evaluate, evaluate_value, source
         )
 
+    def formula(
+        self,
+        f: Program | Callable[..., Any],
+        args: Sequence[Any] = (),
+        *,
+        language: str = "text",
+        argnums: int = 0,
+    ) -> str:
+        """The gradient's formula in a language for people: see `symbolic.formula`."""
+        return write_formula(
+            f,
+            args,
+            language=language,
+            argnums=argnums,
+            batch=self.batch,
+            max_operations=self.max_operations or FORMULA_OPERATIONS,
+        )
+
     def _check_reading(self, deadline: Deadline) -> Callable[[int], None]:
         """What the reader asks, with the operations of the value that it is to read."""
 
@@ -222,7 +245,8 @@ class Symbolic:
             deadline.check()
             if operations > self.operations_limit:
                 raise ExpressionBudgetError(
-                    "operations for its value alone",
+                    # Counted on whole arrays: a lower bound of the scalar count.
+                    f"operations or more{VALUE_ALONE}",
                     self.operations_limit,
                     operations,
                     ADVICE[self.form],
@@ -230,18 +254,19 @@ class Symbolic:
 
         return check
 
-    def _check_size(self, size: Size) -> None:
+    def _check_size(self, size: Size, of_what: str = "") -> None:
         needed = _printed_operations(self.form, size)
-        if needed > self.operations_limit:
-            raise ExpressionBudgetError(
-                "operations", self.operations_limit, needed, ADVICE[self.form]
-            )
-        if needed * BYTES[self.form] > self.max_bytes:
-            raise ExpressionBudgetError(
-                "bytes", self.max_bytes, needed * BYTES[self.form], ADVICE[self.form]
-            )
+        for quantity, limit, count in (
+            ("operations", self.operations_limit, needed),
+            ("bytes", self.max_bytes, needed * BYTES[self.form]),
+        ):
+            if count > limit:
+                raise ExpressionBudgetError(
+                    quantity + of_what, limit, count, ADVICE[self.form]
+                )
 
 
+VALUE_ALONE = " for its value alone"  # the gradient would come on top of it
 _METHOD = {
     "expanded": "differentiated parameter by parameter, written out",
     "cse": "differentiated parameter by parameter, shared afterwards",

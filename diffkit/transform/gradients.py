@@ -1,4 +1,4 @@
-"""The public functions: a NumPy function in, its derivative out."""
+"""The gradient of a scalar function: prepared once, or as a function of its own."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 
 from diffkit.backends import Backend, get_backend
-from diffkit.errors import BackendError
-from diffkit.graph import Builder, Traced, reverse, trees
-from diffkit.graph.graph import INPUT
+from diffkit.graph import Traced, reverse, trees
 from diffkit.graph.traced import common_builder, lift
 from diffkit.prepared import (
     NonFinite,
     Prepared,
-    TracedProgram,
     compile_traced,
     trace_program,
 )
+from diffkit.transform.inline import require_exact, stand_in
+from diffkit.transform.maps import splice
 
 
 def prepare(
@@ -79,7 +78,7 @@ def value_and_grad(
         leaves, tree = trees.flatten(args)
         if any(isinstance(leaf, Traced) for leaf in leaves):
             return _inline(f, args, argnums, chosen, has_aux)
-        signature = (tree, tuple(map(_signature, leaves)))
+        signature = (tree, tuple(map(signature_of, leaves)))
         prepared = known.get(signature)
         if prepared is None:
             traced = trace_program(f, args, argnums, has_aux, nonfinite)
@@ -111,7 +110,8 @@ def grad(
     return gradient
 
 
-def _signature(leaf: Any) -> Any:
+def signature_of(leaf: Any) -> Any:
+    """What a program is prepared for: the leaf's shape and dtype, or its type."""
     if isinstance(leaf, np.ndarray | np.generic):
         return leaf.shape, leaf.dtype
     return type(leaf)
@@ -125,38 +125,15 @@ def _inline(
     has_aux: bool,
 ) -> Any:
     """Differentiate inside a trace: the gradient's nodes join the outer program."""
-    if backend.name != "autodiff":
-        raise BackendError(
-            f"The gradient of a gradient was asked of the backend {backend.name!r}. "
-            "Inside another traced function use backend='autodiff': the outer "
-            "derivative may be any backend's."
-        )
+    require_exact(backend, "The gradient of a gradient")
     leaves, tree = trees.flatten(args)
     outer = common_builder(leaves)
-    shaped = [_stand_in(leaf) for leaf in leaves]
+    shaped = [stand_in(leaf) for leaf in leaves]
     traced = trace_program(f, trees.unflatten(tree, shaped), argnums, has_aux, "allow")
-    outputs = _splice(outer, traced, [lift(outer, leaf).index for leaf in leaves])
-    end = 1 + len(traced.program.wrt)
-    gradient = trees.unflatten(traced.gradient_tree, outputs[1:end])
-    if traced.aux_tree is None:
-        return outputs[0], gradient
-    return (outputs[0], trees.unflatten(traced.aux_tree, outputs[end:])), gradient
-
-
-def _stand_in(leaf: Any) -> Any:
-    """Zeros without memory, for tracing at a traced value's shape."""
-    if isinstance(leaf, Traced):
-        return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
-    return leaf
-
-
-def _splice(outer: Builder, traced: TracedProgram, inputs: list[int]) -> list[Traced]:
-    """Copy the gradient program into another builder."""
     gradient = reverse(traced.program.graph, traced.program.wrt)
-    places: list[int] = []
-    for node in gradient.nodes:
-        if node.op is INPUT:
-            places.append(inputs[node.attribute("position")])
-        else:
-            places.append(outer.copy_of(node, [places[i] for i in node.inputs]))
-    return [Traced(outer, places[o]) for o in gradient.outputs]
+    outputs = splice(outer, gradient, [lift(outer, leaf).index for leaf in leaves])
+    end = 1 + len(traced.program.wrt)
+    slope = trees.unflatten(traced.gradient_tree, outputs[1:end])
+    if traced.aux_tree is None:
+        return outputs[0], slope
+    return (outputs[0], trees.unflatten(traced.aux_tree, outputs[end:])), slope

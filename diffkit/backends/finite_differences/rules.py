@@ -1,0 +1,158 @@
+"""Ways of using quotients that choose each entry's step from evaluations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from diffkit.backends.finite_differences.extrapolation import extrapolate
+from diffkit.backends.finite_differences.point import Beside
+from diffkit.backends.finite_differences.quotients import Slopes, require_answers
+from diffkit.backends.finite_differences.stencils import (
+    CENTRAL,
+    CURVATURES,
+    Stencil,
+    one_sided,
+)
+
+CANDIDATES = (-2, -1, 0, 1, 2, 3)
+
+
+def balanced_steps(
+    beside: Beside, stencil: Stencil, h: np.ndarray, typical: float
+) -> np.ndarray:
+    """The steps of `steps.Balanced`; entries without room to probe keep theirs.
+
+    Where probing leaves the domain it is done again relative to |x|.
+    """
+    x, point = beside.x, beside.point
+    offsets = CURVATURES[stencil.order + 1][0]
+    size = np.finfo(point.dtype).eps ** (1.0 / (stencil.order + 3))
+    above, below = beside.room(np.arange(x.size))
+    room = np.minimum(above, below) / max(offsets)
+    out, left = h.copy(), np.isfinite(x)
+    for scale in (np.maximum(np.abs(x), typical), np.abs(x)):
+        probe = (size * scale).astype(x.dtype)
+        entries = np.flatnonzero(left & (probe > 0) & (probe <= room))
+        if not entries.size:
+            continue
+        best = _balance(beside, stencil, entries, probe[entries])
+        usable = np.isfinite(best)
+        out[entries[usable]] = best[usable]
+        left[entries[usable]] = False
+    return out
+
+
+def _balance(
+    beside: Beside, stencil: Stencil, entries: np.ndarray, probe: np.ndarray
+) -> np.ndarray:
+    """Truncation against noise, at most `probe`; NaN where a value is not finite."""
+    point = beside.point
+    offsets, weights = CURVATURES[stencil.order + 1]
+    values = beside.values(entries, beside.points(entries, probe, offsets))
+    if stencil.order == 1:
+        values = values - point.value
+    with np.errstate(all="ignore"):
+        bend = np.abs(values @ np.asarray(weights))
+        bend /= probe.astype(np.float64) ** (stencil.order + 1)
+        wanted = stencil.noise * point.noise
+        wanted = wanted / (stencil.order * stencil.truncation * bend)
+        best = wanted ** (1.0 / (1 + stencil.order))
+    best = np.where(bend == 0.0, probe, np.where(np.isfinite(bend), best, np.nan))
+    least = 16.0 * np.spacing(np.abs(beside.x[entries]))
+    return np.clip(best, least, np.maximum(probe, least))
+
+
+def adaptive_slopes(beside: Beside, stencil: Stencil, h: np.ndarray) -> Slopes:
+    """The quotients of `steps.Adaptive` and their errors, for entries with room.
+
+    The others are left unknown.
+    """
+    x, point = beside.x, beside.point
+    out = Slopes.unknown(x.size)
+    above, below = beside.room(np.arange(x.size))
+    far = stencil.reach * 4.0 ** CANDIDATES[-1] * h.astype(np.float64)
+    fits = ((far <= above) | (stencil.side < 0)) & ((far <= below) | (stencil.side > 0))
+    entries = np.flatnonzero(fits)
+    steps = [(4.0**k * h[entries]).astype(x.dtype) for k in CANDIDATES]
+    points = [beside.points(entries, s, stencil.offsets) for s in steps]
+    values = beside.values(entries, np.concatenate(points, axis=1))
+    parts = np.split(values, len(CANDIDATES), axis=1)
+    base = point.value if stencil.side else np.nan
+    found = [
+        stencil.slopes(x[entries], p, v, base)
+        for p, v in zip(points, parts, strict=True)
+    ]
+    gain = 4.0**stencil.order - 1.0
+    best, least = out.values[entries], out.errors[entries]
+    with np.errstate(all="ignore"):
+        for k, step in enumerate(steps[:-1]):
+            error = np.abs(found[k + 1] - found[k]) / gain
+            error += point.noise * stencil.noise / step.astype(np.float64)
+            better = np.isfinite(found[k]) & (error < least)
+            best = np.where(better, found[k], best)
+            least = np.where(better, error, least)
+        least += float(np.finfo(point.dtype).eps) * np.abs(best)
+    out.put(entries, Slopes(best, least))
+    return out
+
+
+def ridders_slopes(beside: Beside, h: np.ndarray, levels: int, free: bool) -> Slopes:
+    """Extrapolated quotients from the steps h, h/2, h/4, …, with their errors.
+
+    Symmetric where the bounds leave room, else towards the farther bound. Where a
+    quotient was not finite and the first step is free to choose, the tableau is formed
+    again from h = |x|/4, and the better of the two kept; then one side is tried.
+    """
+    x = beside.x
+    out = Slopes.unknown(x.size)
+    above, below = beside.room(np.arange(x.size))
+    room = np.minimum(above, below)
+    fits = h * 2.0 ** (1 - levels) <= room
+    entries = np.flatnonzero(fits)
+    start = np.minimum(h, np.where(fits, room, np.inf)).astype(x.dtype)
+    met = np.zeros(x.size, bool)
+    met[entries] = _tableau(beside, CENTRAL[2], entries, start, levels, out)
+    quarter = (0.25 * np.abs(x)).astype(x.dtype)
+    again = np.flatnonzero(
+        met & np.isfinite(x) & (quarter > 0) & (quarter < start) & free
+    )
+    lost = np.isnan(out.values) & np.isfinite(x)
+    if not (again.size or lost.any()) or not np.isfinite(beside.point.value):
+        return out
+    _tableau(beside, CENTRAL[2], again, quarter, levels, out)
+    for side in (1, -1):
+        way = above if side > 0 else below
+        open_side = (way > 0) & (fits | ((above >= below) == (side > 0)))
+        entries = np.flatnonzero(np.isnan(out.values) & np.isfinite(x) & open_side)
+        first = np.minimum(h, way).astype(x.dtype)
+        _tableau(beside, one_sided(1, side), entries, first, levels, out)
+    require_answers(beside, out)
+    return out
+
+
+def _tableau(
+    beside: Beside,
+    stencil: Stencil,
+    entries: np.ndarray,
+    first: np.ndarray,
+    levels: int,
+    out: Slopes,
+) -> np.ndarray:
+    """Improve `out` where this tableau is better; says which met a non-finite value."""
+    x, point = beside.x[entries], beside.point
+    steps = [(first[entries] * 0.5**i).astype(x.dtype) for i in range(levels)]
+    points = [beside.points(entries, s, stencil.offsets) for s in steps]
+    values = beside.values(entries, np.concatenate(points, axis=1))
+    parts = np.split(values, levels, axis=1)
+    base = point.value if stencil.side else np.nan
+    rows = np.array(
+        [stencil.slopes(x, p, v, base) for p, v in zip(points, parts, strict=True)]
+    ).reshape(levels, len(entries))
+    sizes = np.array(steps, np.float64).reshape(levels, len(entries))
+    with np.errstate(all="ignore"):
+        noises = point.noise * stencil.noise / sizes
+    found, errors = extrapolate(rows, noises, 2.0 if stencil.side else 4.0)
+    errors += float(np.finfo(point.dtype).eps) * np.abs(found)
+    better = errors < out.errors[entries]
+    out.put(entries[better], Slopes(found[better], errors[better]))
+    return np.any(~np.isfinite(rows), axis=0)
