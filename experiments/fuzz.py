@@ -33,7 +33,7 @@ WAYS: dict[str, tuple[str, dict[str, str]]] = {
 RUNTIMES = ("engine", "numpy")
 ELEMENTWISE = [op for op in TABLE.values() if op.family == "elementwise"]
 #: Where the two forms of a saturating derivative are drawn.
-Z = np.linspace(0.25, 60.0, 240)
+Z = np.linspace(0.1, 60.0, 240)
 LEAST_DRAWN = 0.1  # ulps: below half an ulp a result is as good as can be
 MESSAGE = 600  # characters of a failure that a row keeps
 LIMITS = measure.Limits(seconds=600.0, bytes=2 << 30)

@@ -286,3 +286,12 @@ def test_parameters_that_are_not_real_are_refused(bad):
 def test_a_vector_function_is_sent_to_jacobian():
     with pytest.raises(errors.ShapeError, match=r"dk\.jacobian or dk\.vjp"):
         dk.check_grads(lambda w: w * 2.0, (W[:3],))
+
+
+def test_differences_that_claim_an_error_are_granted_it():
+    ridders = dk.get_backend("finite_differences", method="ridders")
+    report = dk.check_grads(f, (W[:5],), against=ridders)
+    assert report.passed
+    assert 0 < report.radius < 1e-6
+    with pytest.raises(errors.GradientMismatchError, match=r"w\[4\]"):
+        dk.check_grads(f, (W[:5],), backend=Spoiled(1.001, 4), against=ridders)

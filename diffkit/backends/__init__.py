@@ -2,6 +2,7 @@
 
 from diffkit.backends.base import Backend, Capabilities, Compiled, Info, Program
 from diffkit.backends.registry import (
+    PEERS,
     Availability,
     backend_availability,
     backend_names,
@@ -9,6 +10,7 @@ from diffkit.backends.registry import (
 )
 
 __all__ = [
+    "PEERS",
     "Availability",
     "Backend",
     "Capabilities",

@@ -17,6 +17,8 @@ from diffkit.prepared import TracedProgram, compile_traced
 # An exact backend as a reference proves nothing of its digits: this many ulps of its
 # largest entry are what the test list holds such backends to.
 UNPROVED_ULPS = 64
+# Claimed errors of differences hold the true one within this factor (99 % of entries).
+CLAIMED = 3.0
 # Steps of the sweep, as multiples of ε^(1/3): truncation rules at one end and rounding
 # at the other, and where three neighbours agree neither does.
 SWEEP = (1e-2, 1e-1, 1.0, 1e1, 1e2)
@@ -101,18 +103,23 @@ def backend_reference(
     """Another backend's answer, with the error bar that can be had for it.
 
     Differences with a choice of steps are swept; an exact backend is granted 64 ulps of
-    its largest entry; anything else is taken at its word.
+    its largest entry; one that claims an error for each entry (`gradient_with_errors`)
+    is granted three times that; anything else is taken at its word.
     """
     what = backend.capabilities
     options = [f.name for f in fields(backend)]  # type: ignore[arg-type]
     method = getattr(backend, "method", "central")
     free = "step" in options and getattr(backend, "step", None) == "auto"
-    if not what.exact and free and method in ("central", "forward"):
+    if not what.exact and free and method in ("central", "forward", "backward"):
         return swept_reference(traced, leaves, backend)
-    value, gradients, _ = compile_traced(traced, backend).compiled(leaves)
+    compiled: Any = compile_traced(traced, backend).compiled
+    value, gradients, _ = compiled(leaves)
     radii = None
     if what.exact:
         largest = max((np.max(np.abs(g), initial=0) for g in gradients), default=0)
         bar = UNPROVED_ULPS * float(np.spacing(largest))
         radii = tuple(np.full(g.shape, bar) for g in gradients)
+    elif hasattr(compiled, "gradient_with_errors"):
+        gradients, claimed = compiled.gradient_with_errors(leaves)
+        radii = tuple(CLAIMED * np.asarray(e, np.float64) for e in claimed)
     return Reference(float(value), tuple(gradients), None, radii)

@@ -8,15 +8,17 @@ outside: a form that explodes is a row that says so (`timeout`, `out_of_memory`,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diffkit.backends import get_backend
+from diffkit.backends.symbolic import count_forms
 from diffkit.errors import ExpressionBudgetError
 from diffkit.measure.gradient import Problem, warm_up
 from diffkit.measure.limits import LimitedRunner, Limits, Outcome
 from diffkit.measure.networks import Network
+from diffkit.prepared import trace_program
 from diffkit.transform import prepare
 
 FORMS = ("expanded", "cse", "shared")
@@ -27,10 +29,12 @@ PHASES = ("read", "derive", "count", "share", "print", "compile")
 class Form:
     """One symbolic form of one program: its mathematical size, and the tool's cost.
 
-    `status` is one of `diffkit.measure.STATUSES`. Sizes are exact; they and `seconds`
-    (by phase) are None or empty where the form was stopped, and `message` says at
-    what. `needed` is the exact count that exceeded the budget, where that was the
-    reason.
+    `status` is one of `diffkit.measure.STATUSES`; `message` says at what a form was
+    stopped, `needed` is the count that exceeded a budget, where that was the reason,
+    and `seconds` (by phase) is then empty. Sizes are exact; `counted` says how they
+    were obtained: on the formula that was `derived`, or, where it was stopped, `by
+    layers` (`count_forms`: the textbook's rules before SymPy simplifies; the form `cse`
+    as equal parts merged). They are None where neither is possible.
     """
 
     form: str
@@ -45,6 +49,7 @@ class Form:
     sharing_ratio: float | None = None
     source_bytes: int | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    counted: str | None = None
 
 
 SIZES = (
@@ -72,13 +77,39 @@ def symbolic_forms(
     its function importable by name. Nothing is raised for a form that explodes.
     """
     with LimitedRunner() as runner:
-        return tuple(
+        rows = [
             _row(
                 form,
                 runner.run(measure_form, source, form, options or {}, limits=limits),
             )
             for form in forms
-        )
+        ]
+        if all(row.status == "ok" for row in rows):
+            return tuple(rows)
+        counted = runner.run(count_by_layers, source, limits=limits)
+    sizes = counted.value if counted.status == "ok" else {}
+    return tuple(
+        row if row.status == "ok" else replace(row, **sizes.get(row.form, {}))
+        for row in rows
+    )
+
+
+def count_by_layers(source: Network | Problem) -> dict[str, dict[str, Any]]:
+    """Sizes of the forms without deriving them, as fields of `Form`.
+
+    Raises UserInputError for a program that is not uniform: see `count_forms`.
+    """
+    traced = trace_program(*_parts(source), 0, False)
+    names = [name for name in SIZES if name != "source_bytes"]
+    return {
+        form: {name: getattr(count, name) for name in names} | {"counted": "by layers"}
+        for form, count in count_forms(traced.program).items()
+    }
+
+
+def _parts(source: Network | Problem) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    problem = source.problem() if isinstance(source, Network) else source
+    return problem.function, problem.arguments
 
 
 def measure_form(
@@ -86,19 +117,19 @@ def measure_form(
 ) -> Form:
     """One form in this process, with no limit but the backend's own budgets."""
     warm_up()
-    problem = source.problem() if isinstance(source, Network) else source
+    function, arguments = _parts(source)
     if form == "shared":
         options = {key: value for key, value in options.items() if key != "differ"}
     backend = get_backend("symbolic", form=form, **options)
     try:
-        prepared = prepare(problem.function, *problem.arguments, backend=backend)
+        prepared = prepare(function, *arguments, backend=backend)
     except ExpressionBudgetError as error:
         needed = int(error.needed) if error.needed is not None else None
         return Form(form, "too_large", str(error), needed)
     info = prepared.info
     sizes = {name: info.details[name] for name in SIZES}
     seconds = {name: info.seconds[name] for name in PHASES if name in info.seconds}
-    return Form(form, "ok", seconds=seconds, **sizes)
+    return Form(form, "ok", seconds=seconds, counted="derived", **sizes)
 
 
 def _row(form: str, outcome: Outcome) -> Form:

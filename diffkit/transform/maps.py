@@ -6,7 +6,7 @@ and
 
 * a pullback, wᵀJ, is the gradient of ⟨w, F(x)⟩, one gradient in n variables;
 * a pushforward, J v, is the tangent program (`graph.forward`) on the backend's runtime
-  where the backend is forward-mode; elsewhere it is the derivative of ⟨w, F(x + t v)⟩
+  where the backend is forward-mode; elsewhere the derivative of ⟨w, F(x + (t−1) v)⟩
   by the one variable t, for each unit w: m gradients in one variable.
 
 Griewank and Walther (2008), chapter 3.
@@ -124,9 +124,10 @@ def contracted(graph: Graph) -> Graph:
 
 
 def along_a_line(graph: Graph, wrt: Sequence[int]) -> Graph:
-    """⟨w, F(x + t v)⟩ and F(x + t v): more inputs w, the number t, and v for each wrt.
+    """⟨w, y⟩ and y = F(x + (t−1) v): more inputs w, the number t, and v for each wrt.
 
-    An affine change of variables, after which one variable is left.
+    An affine change of variables, after which one variable is left. The point is at
+    t = 1, where steps relative to t exist, and t−1 is exact for every t near it.
     """
     builder = Builder()
     inputs: list[Any] = []
@@ -140,7 +141,7 @@ def along_a_line(graph: Graph, wrt: Sequence[int]) -> Graph:
     for p in wrt:
         name = f"tangent of {graph.nodes[graph.inputs[p]].attribute('name')}"
         v = Traced(builder, builder.input(inputs[p].shape, name=name))
-        inputs[p] = inputs[p] + t * v
+        inputs[p] = inputs[p] + (t - 1.0) * v
     y = splice(builder, graph, [x.index for x in inputs])[0]
     return builder.graph([SUM(w * y, axes=(0,), keepdims=False).index, y.index])
 
@@ -190,10 +191,10 @@ class LinearMap:
         scale = self._scale(leaves, vs)
         shrunk = [(v / scale).astype(dtype) for v in vs]
         y, tangent = np.zeros(0, dtype), np.zeros(m, dtype)
-        zero = np.zeros((), dtype)
+        one = np.ones((), dtype)
         for k in range(m):
             w = unit(m, k, dtype)
-            _, (slope,), (y,) = self._push([*leaves, w, zero, *shrunk])
+            _, (slope,), (y,) = self._push([*leaves, w, one, *shrunk])
             tangent[k] = slope * scale
         return y, tangent
 
@@ -208,7 +209,7 @@ class LinearMap:
     def _scale(self, leaves: Sequence[np.ndarray], vs: Sequence[np.ndarray]) -> float:
         """A power of two that makes t = 1 a step as large as the point, at most.
 
-        Differences choose their step in t by the size of t, which is 0; measured so, it
+        Differences choose their step in t by the size of t, which is 1; measured so, it
         is the step they would choose in x. A power of two loses no digit.
         """
         largest = 0.0

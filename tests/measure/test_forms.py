@@ -16,7 +16,7 @@ def test_three_forms_side_by_side():
     forms = measure.symbolic_forms(SMALL, Limits(seconds=60))
     assert [form.form for form in forms] == ["expanded", "cse", "shared"]
     for form in forms:
-        assert (form.status, form.message) == ("ok", "")
+        assert (form.status, form.message, form.counted) == ("ok", "", "derived")
         assert form.height > 5
         assert form.tree_operations > form.shared_operations > 10
         assert form.tree_nodes > form.shared_nodes > 10
@@ -37,8 +37,11 @@ def test_sympys_own_diff_is_stopped_in_time_and_the_shared_form_goes_on():
     )
     assert [form.status for form in forms] == ["timeout", "ok"]
     assert forms[0].message == "stopped after 4 seconds"
-    assert forms[0].tree_operations is None
-    assert forms[1].tree_operations > 10**6
+    # Stopped, and its size is known all the same.
+    assert [form.counted for form in forms] == ["by layers", "derived"]
+    assert forms[0].tree_operations > 10**7
+    assert forms[0].seconds == {}
+    assert forms[1].tree_operations > 10**7
     assert time.perf_counter() - start < 120
 
 
@@ -54,4 +57,5 @@ def test_a_budget_that_is_exceeded_is_a_status_with_the_exact_count():
     (form,) = measure.symbolic_forms(DEEP, Limits(seconds=60), forms=("expanded",))
     assert form.status == "too_large"
     assert form.needed > 1_000_000
+    assert form.tree_operations > form.needed / 2
     assert "the budget is 1.00e6" in form.message

@@ -14,7 +14,15 @@ BACKENDS = {
     "exact": dk.get_backend("exact"),
     "symbolic-shared": dk.get_backend("symbolic", form="shared"),
     "symbolic-expanded": dk.get_backend("symbolic", form="expanded"),
+    "symbolic-cse": dk.get_backend("symbolic", form="cse"),
     "central": dk.get_backend("finite_differences"),
+    "order-4": dk.get_backend("finite_differences", order=4),
+    "one-sided": dk.get_backend("finite_differences", method="forward"),
+    "backward": dk.get_backend("finite_differences", method="backward"),
+    "complex-step": dk.get_backend("finite_differences", method="complex"),
+    "ridders": dk.get_backend("finite_differences", method="ridders"),
+    "relative": dk.get_backend("finite_differences", step="relative"),
+    "adaptive": dk.get_backend("finite_differences", step="adaptive"),
 }
 CHECKS = [
     pytest.param(check, id=f"{name}-{check}")

@@ -99,8 +99,9 @@ class DifferencesCompiled:
 
         Claimed is one standard deviation, as it were: the truth is meant to lie within
         three times it in 99 % of entries. Ridders and the adaptive rule know it from
-        what they evaluate anyway; the others compare with twice the step, which costs
-        the formula once more for each entry, and 9 evaluations.
+        what they evaluate anyway and the value at the point; the others compare with
+        twice the step, which costs the formula once more for each entry, and 9
+        evaluations.
         """
         slopes = self._slopes(leaves, True)
         errors = [
@@ -150,11 +151,11 @@ class DifferencesCompiled:
         with np.errstate(over="ignore", invalid="ignore"):
             h = plan.steps(x)
         if plan.method == "ridders":
-            return ridders_slopes(beside, h, plan.levels, plan.automatic)
+            return ridders_slopes(beside, h, plan.levels, plan.automatic, want_errors)
         stencil = plan.stencil
         slopes = Slopes.unknown(x.size)
         if isinstance(plan.rule, Adaptive):
-            slopes = adaptive_slopes(beside, stencil, h)
+            slopes = adaptive_slopes(beside, stencil, h, want_errors)
         elif isinstance(plan.rule, Balanced):
             h = balanced_steps(beside, stencil, h, plan.rule.typical)
         everything = [(stencil, np.arange(x.size), h)]

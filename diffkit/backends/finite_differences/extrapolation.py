@@ -20,24 +20,19 @@ def extrapolate(
     be used, the result is NaN and its error infinite.
     """
     levels, count = quotients.shape
-    best = np.full(count, np.nan)
-    least = np.full(count, np.inf)
+    limits, errors = [np.full((1, count), np.nan)], [np.full((1, count), np.inf)]
+    column, rounding, power = quotients, noises, ratio
     with np.errstate(all="ignore"):
-        column = [quotients[i] for i in range(levels)]
-        rounding = [noises[i] for i in range(levels)]
-        power = ratio
         for _ in range(1, levels):
-            finer, carried = [], []
-            for i in range(1, len(column)):
-                new = column[i] + (column[i] - column[i - 1]) / (power - 1.0)
-                noise = (power * rounding[i] + rounding[i - 1]) / (power - 1.0)
-                apart = np.maximum(np.abs(new - column[i]), np.abs(new - column[i - 1]))
-                error = apart + noise
-                better = np.isfinite(new) & (error < least)
-                best = np.where(better, new, best)
-                least = np.where(better, error, least)
-                finer.append(new)
-                carried.append(noise)
-            column, rounding = finer, carried
+            fine, coarse = column[1:], column[:-1]
+            column = fine + (fine - coarse) / (power - 1.0)
+            rounding = (power * rounding[1:] + rounding[:-1]) / (power - 1.0)
+            apart = np.maximum(np.abs(column - fine), np.abs(column - coarse))
+            limits.append(column)
+            errors.append(np.where(np.isfinite(column), apart + rounding, np.inf))
             power *= ratio
-    return best, least
+    claims = np.concatenate(errors)
+    claims[np.isnan(claims)] = np.inf
+    best = np.argmin(claims, axis=0)[None]
+    found = np.take_along_axis(np.concatenate(limits), best, axis=0)[0]
+    return found, np.take_along_axis(claims, best, axis=0)[0]

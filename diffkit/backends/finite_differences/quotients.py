@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,10 +82,10 @@ def _jump(
     factor: float,
     base: float,
 ) -> np.ndarray:
-    """The jump of the slope at x, times h.
+    """The jump of the slope at x, times h, from a formula at h and at factor·h.
 
-    [f(x+kh) − 2f(x) + f(x−kh)] / k is J·h + a·k + b·k³ + …, of which p/2 powers are
-    eliminated: enough that a smooth function shows less than its truncation error.
+    p/2 powers are eliminated: enough that a smooth function shows less than its
+    truncation error.
     """
     near = [float(abs(o)) for o in stencil.offsets[0::2]]
     sides: dict[float, np.ndarray] = {}
@@ -92,11 +93,18 @@ def _jump(
         for column, k in enumerate(near):
             sides[scale * k] = found[:, 2 * column] + found[:, 2 * column + 1]
     ks = sorted(sides)[: stencil.order // 2 + 1]
+    return jump_weights(ks) @ np.array([sides[k] - 2.0 * base for k in ks])
+
+
+def jump_weights(ks: Sequence[float]) -> np.ndarray:
+    """Weights of f(x+kh) − 2f(x) + f(x−kh) that give the jump J of f′ at x, times h.
+
+    Divided by k they are J·h + a·k + b·k³ + …: as many powers are eliminated as there
+    are distances less one.
+    """
     powers = [0, *range(1, 2 * len(ks) - 2, 2)]
-    system = np.array([[k**power for k in ks] for power in powers])
-    weights = np.linalg.solve(system, np.eye(len(ks))[0])
-    bends = np.array([(sides[k] - 2.0 * base) / k for k in ks])
-    return weights @ bends
+    system = np.array([[float(k) ** power for k in ks] for power in powers])
+    return np.linalg.solve(system, np.eye(len(ks))[0]) / np.asarray(ks)
 
 
 def inside_bounds(

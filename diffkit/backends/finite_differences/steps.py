@@ -98,11 +98,11 @@ class Balanced:
 
 @dataclass(frozen=True, slots=True)
 class Adaptive:
-    """The one of six steps, 4ᵏ times the scaled one (k = −2…3), that errs least.
+    """The one of six steps, 4ᵏ times the scaled one (k = −3…2), that errs least.
 
     The error of step k is judged from the next larger one,
-    |D(4h) − D(h)|/(4ᵖ − 1) + s·ν/h, and the smallest wins (Stepleman and Winarsky,
-    1979).
+    |D(4h) − D(h)|/(4^min(p, 2) − 1) + s·ν/h, and the smallest wins (Stepleman and
+    Winarsky, 1979).
     """
 
     typical: float = 1.0

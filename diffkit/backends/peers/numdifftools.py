@@ -76,7 +76,10 @@ class NumdifftoolsCompiled:
             def function(at: np.ndarray) -> Any:
                 return self.vector.outputs(leaves, at)[0][()]
 
-            slopes = self._gradient(function, point)
+            try:
+                slopes = self._gradient(function, point)
+            except IndexError:  # its choice of a step fails where all quotients are NaN
+                slopes = np.full(point.shape, np.nan)
         return value[()], self.vector.split(np.asarray(slopes).reshape(-1)), auxiliary
 
     def value(self, leaves: Sequence[np.ndarray]) -> Any:

@@ -81,7 +81,7 @@ class TorchCompiled:
             self._run = read(program.graph, functions, self._dtype)
         nodes, inputs = program.graph.nodes, program.graph.inputs
         self._wanted = set(program.wrt)
-        self._leaf_dtypes = [getattr(torch, d.name) for d in leaf_dtypes(program)]
+        self._leaf_dtypes = leaf_dtypes(program)
         if backend.mode == "compile":
             with phases("compile"):
                 self._run = torch.compile(self._run, fullgraph=True, dynamic=False)
@@ -127,9 +127,10 @@ class TorchCompiled:
             return self._leave(self._run(self._enter(leaves))[0])[()]
 
     def _enter(self, leaves: Sequence[np.ndarray]) -> list[Any]:
-        # Copied: a tensor must not share memory with a caller's array.
+        # Copied: a tensor must not share memory with a caller's array, nor have its
+        # strides, which may be negative.
         return [
-            self._torch.tensor(leaf, dtype=dtype)
+            self._torch.from_numpy(np.array(leaf, dtype=dtype, order="C"))
             for leaf, dtype in zip(leaves, self._leaf_dtypes, strict=True)
         ]
 

@@ -26,6 +26,7 @@ from diffkit.backends.symbolic.formula_lines import (
 from diffkit.backends.symbolic.functions import functions
 from diffkit.backends.symbolic.rows import Rows
 from diffkit.backends.symbolic.share import share
+from diffkit.backends.symbolic.simplify import simplified
 from diffkit.backends.symbolic.size import Size, measure
 from diffkit.backends.symbolic.source import compile_source, python_source
 from diffkit.backends.symbolic.write import formula as write_formula
@@ -57,7 +58,10 @@ class Symbolic:
       *into reverse mode*: this form is reverse mode on scalars.
 
     `differ` says how the first two differentiate: `memoised` (each distinct node once;
-    structurally equal results) or `sympy` (stock `sympy.diff`, which walks the tree).
+    structurally equal results), `sympy` (stock `sympy.diff`, which walks the tree) or
+    `symengine` (the extra of that name: SymPy's core in C++, for smooth functions).
+    `simplify` hands each gradient entry to `sympy.simplify`, which is slow: entries of
+    more than 100 operations are refused.
     `batch` says how samples are read: `columns` (one symbol a column, one sum over the
     batch), `written_out` (every element of every sample), `auto` (columns where the
     program allows it).
@@ -82,6 +86,7 @@ class Symbolic:
     max_bytes: int = 2_000_000_000
     batch: str = "auto"
     runtime: str = "auto"
+    simplify: bool = False
 
     name: ClassVar[str] = "symbolic"
     capabilities: ClassVar[Capabilities] = Capabilities(exact=True, evaluations="1")
@@ -95,10 +100,16 @@ class Symbolic:
         ):
             if given not in known:
                 raise unknown_name(kind, given, known)
-        if self.form == "shared" and self.differ == "sympy":
+        if self.form == "shared" and self.differ != "memoised":
             raise UserInputError(
                 "form='shared' never differentiates a whole expression, so differ="
-                "'sympy' means nothing there. Use form='expanded' or 'cse' with it."
+                f"{self.differ!r} means nothing there. Use form='expanded' or 'cse' "
+                "with it."
+            )
+        if self.form == "shared" and self.simplify:
+            raise UserInputError(
+                "form='shared' has no whole expression, so there is nothing for "
+                "simplify=True to do. Use form='expanded' or 'cse' with it."
             )
         if self.form == "expanded" and self.runtime == "engine":
             raise UserInputError(
@@ -155,6 +166,9 @@ class Symbolic:
             value, gradients, others = derive(
                 scalars, writer, program.wrt, self.differ, deadline.check
             )
+        if self.simplify:
+            with phases("simplify"):
+                gradients = simplified(gradients, deadline.check)
         wanted = [value, *gradients, *others]
         sharing = "every intermediate named"
         with phases("count"):
@@ -184,6 +198,7 @@ class Symbolic:
             "form": self.form,
             "method": _METHOD[self.form],
             "differ": "by row" if self.form == "shared" else self.differ,
+            "simplify": self.simplify,
             "sharing": sharing,
             "runtime": self.runs_on,
             "batch": scalars.why,

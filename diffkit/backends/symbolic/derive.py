@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from diffkit.backends.symbolic.by_symengine import by_symengine
 from diffkit.backends.symbolic.differentiate import memoised, reverse, stock
 from diffkit.backends.symbolic.expressions import ColumnExpressions
 from diffkit.backends.symbolic.read import Reader, batch_sizes
@@ -94,4 +95,4 @@ def _too_deep(value: Any) -> ExpressionBudgetError:
     )
 
 
-DIFFERS = {"memoised": memoised, "sympy": stock}
+DIFFERS = {"memoised": memoised, "sympy": stock, "symengine": by_symengine}

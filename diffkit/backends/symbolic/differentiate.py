@@ -121,16 +121,24 @@ class Slopes:
         key = (head, len(arguments), position, exponent)
         template = self._templates.get(key)
         if template is None:
-            slots = dummies(len(arguments))
-            if head == "power":
-                expression = Pow(slots[0], exact_number(exponent))
-            elif head == "multiply":
-                expression = Mul(*slots)
-            else:
-                expression = CLASSES[head](*slots)
-            derivative = sympy.diff(expression, slots[position])
-            template = self._templates[key] = template_of(derivative, slots)
+            template = slope_template(head, len(arguments), position, exponent)
+            self._templates[key] = template
         return template
+
+
+def slope_template(head: str, arity: int, position: int, exponent: Any) -> Template:
+    """The derivative of a kind of row in one of its arguments, by SymPy.
+
+    `exponent` is the whole power of a row `power`, otherwise None.
+    """
+    slots = dummies(arity)
+    if head == "power":
+        expression = Pow(slots[0], exact_number(exponent))
+    elif head == "multiply":
+        expression = Mul(*slots)
+    else:
+        expression = CLASSES[head](*slots)
+    return template_of(sympy.diff(expression, slots[position]), slots)
 
 
 def reverse(rows: Rows, value: int, wrt: Sequence[int], check: Check) -> list[int]:
