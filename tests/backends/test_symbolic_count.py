@@ -80,7 +80,9 @@ def textbook(program: Program) -> Size:
     return measure(rows, [value, *[d for d in found if d is not None]])
 
 
-@pytest.mark.parametrize("activation", [np.tanh, sigmoid, relu, np.sin], ids=str)
+@pytest.mark.parametrize(
+    "activation", [np.tanh, sigmoid, relu, np.sin], ids=lambda f: f.__name__
+)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_counts_by_layers_are_those_of_the_scalars(sizes: Any, activation: Any) -> None:
     f, args = mlp(sizes, batch=5, activation=activation)
