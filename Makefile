@@ -15,7 +15,7 @@ PYTEST_WORKERS ?= 2
 TORCH := torch==2.13.0
 JAX := jax==0.10.2
 DASK := distributed==2026.8.0
-SMALL_PEERS := autograd==1.9.1 casadi==3.8.2 numdifftools==0.11.2
+SMALL_PEERS := autograd==1.9.1 casadi==3.8.2 numdifftools==0.11.2 symengine==0.15.0
 
 .PHONY: help setup report report-full test bench lint lock peers clean
 
