@@ -58,7 +58,7 @@ bench: $(STAMP)
 peers: $(VENV)/.peers
 
 # What is installed stays as it is: the lock decides, the peers adapt.
-$(VENV)/.peers: $(STAMP)
+$(VENV)/.peers: $(STAMP) Makefile
 	@$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    --constraint $(VENV)/constraints.txt $(TORCH) $(JAX) $(DASK) $(SMALL_PEERS)
