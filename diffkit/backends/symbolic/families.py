@@ -12,10 +12,7 @@ from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
-from diffkit.backends.symbolic.rows import Template, dummies, template_of
-from diffkit.interpret.sympy import exact_number
-from diffkit.interpret.sympy_functions import MEANINGS
-from diffkit.interpret.sympy_functions import power as power_meaning
+from diffkit.backends.symbolic.rows import Template, meaning_of, replayed
 
 Labels = frozenset[int]
 Argument = tuple[int, int]  # a row, and how many of its members are joined
@@ -28,8 +25,14 @@ class Families:
     """A growing table like `Rows`, of families. Folds numbers away as `Rows` does."""
 
     __slots__ = (
-        "_known", "_templates", "arguments", "contracted", "heads", "labels",
-        "payloads", "sizes",
+        "_known",
+        "arguments",
+        "contracted",
+        "heads",
+        "labels",
+        "payloads",
+        "sizes",
+        "templates",
     )  # fmt: skip
 
     def __init__(self, sizes: dict[int, int]) -> None:
@@ -40,7 +43,7 @@ class Families:
         self.labels: list[Labels] = []
         self.contracted: list[Labels] = []  # labels that the row sums over
         self._known: dict[Any, int] = {}
-        self._templates: dict[Any, Template] = {}
+        self.templates: dict[Any, Template] = {}
 
     def count(self, labels: Iterable[int]) -> int:
         """How many members indices with these labels tell apart."""
@@ -131,27 +134,8 @@ class Families:
 
     def apply(self, name: str, *rows: int) -> int:
         """The op row `name` (what `op.sympy` names), member by member."""
-        exponent = None
-        if name == "power" and self.heads[rows[1]] == "number":
-            exponent = self.payloads[rows[1]]
-        key = (name, len(rows), exponent)
-        template = self._templates.get(key)
-        if template is None:
-            slots = dummies(len(rows))
-            if exponent is not None:
-                expression = power_meaning(slots[0], exact_number(exponent))
-            else:
-                expression = MEANINGS[name](*slots)
-            template = self._templates[key] = template_of(expression, slots)
-        return self.replay(template, rows)
+        return self.replay(meaning_of(self, name, rows), rows)
 
     def replay(self, template: Template, rows: Sequence[int]) -> int:
         """Append a template's rows with the given rows in its slots."""
-        steps, result = template
-        slots = list(rows)
-        for head, inputs, payload in steps:
-            if head == "number":
-                slots.append(self.number(payload))
-            else:
-                slots.append(self.make(head, [slots[i] for i in inputs], payload))
-        return slots[result]
+        return replayed(self, template, rows)

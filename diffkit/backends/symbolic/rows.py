@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import fsum, isfinite
-from typing import Any
+from typing import Any, Protocol
 
 import sympy
 
@@ -34,7 +34,13 @@ class Rows:
     """
 
     __slots__ = (
-        "_known", "_templates", "arguments", "batch", "batched", "heads", "payloads"
+        "_known",
+        "arguments",
+        "batch",
+        "batched",
+        "heads",
+        "payloads",
+        "templates"
     )  # fmt: skip
 
     def __init__(self, batch: int = 1) -> None:
@@ -44,7 +50,7 @@ class Rows:
         self.payloads: list[Any] = []
         self.batched: list[bool] = []
         self._known: dict[Any, int] = {}
-        self._templates: dict[Any, Template] = {}
+        self.templates: dict[Any, Template] = {}
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -209,30 +215,56 @@ class Rows:
 
     def apply(self, name: str, *arguments: int) -> int:
         """The op row `name` (what `op.sympy` names) applied to rows."""
-        exponent = None
-        if name == "power" and self.heads[arguments[1]] == "number":
-            exponent = self.payloads[arguments[1]]
-        key = (name, len(arguments), exponent)
-        template = self._templates.get(key)
-        if template is None:
-            slots = dummies(len(arguments))
-            if exponent is not None:
-                expression = power_meaning(slots[0], exact_number(exponent))
-            else:
-                expression = MEANINGS[name](*slots)
-            template = self._templates[key] = template_of(expression, slots)
-        return self.replay(template, arguments)
+        return self.replay(meaning_of(self, name, arguments), arguments)
 
     def replay(self, template: Template, arguments: Sequence[int]) -> int:
         """Append a template's rows with the given rows in its slots."""
-        steps, result = template
-        slots = list(arguments)
-        for head, inputs, payload in steps:
-            if head == "number":
-                slots.append(self.number(payload))
-            else:
-                slots.append(self.make(head, [slots[i] for i in inputs], payload))
-        return slots[result]
+        return replayed(self, template, arguments)
+
+
+class Table(Protocol):
+    """Rows that templates can be read into: of scalars, or of families of them."""
+
+    heads: list[str]
+    payloads: list[Any]
+    templates: dict[Any, Template]
+
+    def number(self, value: Any) -> int:
+        """The row of a number."""
+        ...
+
+    def make(self, head: str, rows: Sequence[int], payload: Any, /) -> int:
+        """The row of a head applied to rows."""
+        ...
+
+
+def meaning_of(table: Table, name: str, arguments: Sequence[int]) -> Template:
+    """The template of the op row `name`, read off SymPy once a table."""
+    exponent = None
+    if name == "power" and table.heads[arguments[1]] == "number":
+        exponent = table.payloads[arguments[1]]
+    key = (name, len(arguments), exponent)
+    template = table.templates.get(key)
+    if template is None:
+        slots = dummies(len(arguments))
+        if exponent is not None:
+            expression = power_meaning(slots[0], exact_number(exponent))
+        else:
+            expression = MEANINGS[name](*slots)
+        template = table.templates[key] = template_of(expression, slots)
+    return template
+
+
+def replayed(table: Table, template: Template, arguments: Sequence[int]) -> int:
+    """Append a template's rows to a table; the row of its result."""
+    steps, result = template
+    slots = list(arguments)
+    for head, inputs, payload in steps:
+        if head == "number":
+            slots.append(table.number(payload))
+        else:
+            slots.append(table.make(head, [slots[i] for i in inputs], payload))
+    return slots[result]
 
 
 def _sum(numbers: Sequence[Number]) -> Number:
