@@ -38,7 +38,7 @@ def run_experiments(
     for item in found:
         swept = _sweep(item, mode, registry.root)
         failed += len(swept.failed)
-        page = report.write_report(item.experiment, swept.rows, reports, mode)
+        page = report.write_report(item, swept.rows, reports, mode)
         note(f"{item.experiment.name}: {_summary(swept)} → {_near(page)}")
         for cell in swept.failed:
             warn(f"{item.experiment.name}, {cell.case.label}: {cell.message}")

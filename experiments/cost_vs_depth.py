@@ -313,21 +313,18 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
     verdicts = (
         measure.Verdict(
             "C6",
-            "backprop costs about twice the forward pass, whatever the depth",
             f"value and gradient together take {facts['reverse_low']} to "
             f"{facts['reverse_high']} one forward pass, up to depth {facts['deepest']}",
             "conditional",
         ),
         measure.Verdict(
             "C7",
-            "central differences need two forward passes per parameter",
             f"{facts['central_evaluations']} evaluations for {facts['parameters']} "
             f"parameters; {facts['central_common']} the time of a forward pass",
             "right",
         ),
         measure.Verdict(
             "C8",
-            "symbolic expressions grow exponentially with depth",
             f"written out, {facts['tree']} operations at depth {common}; with sharing "
             f"kept, {facts['shared']}",
             "conditional",

@@ -11,6 +11,8 @@ from .cells import (
 from .cells import (
     measuring_code as measuring_code,
 )
+from .claims import Claim as Claim
+from .claims import read_claims as read_claims
 from .experiment import (
     MODES as MODES,
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from diffkit.errors import ExperimentError, unknown_name
+from diffkit.measure.claims import Claim, read_claims
 from diffkit.measure.rows import Case, Row
 from diffkit.measure.user_code import load_file
 
@@ -23,10 +24,9 @@ Holds = Literal["right", "wrong", "conditional", "measured"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the rows say about one claim of ``CLAIMS.md``."""
+    """What the rows say about one claim of ``claims.toml``."""
 
     claim: str
-    claimed: str
     measured: str
     holds: Holds
 
@@ -85,6 +85,11 @@ class Found:
 
     experiment: Experiment
     path: Path
+
+    @property
+    def claims(self) -> Mapping[str, Claim]:
+        """The claims listed beside the file."""
+        return read_claims(self.path.parent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diffkit.errors import ReportError
-from diffkit.measure.experiment import Experiment, Findings
+from diffkit.measure.claims import FILE, Claim
+from diffkit.measure.experiment import Experiment, Findings, Verdict
 from diffkit.measure.rows import CELL_METRIC, Row
 from diffkit.report.numbers import count
 from diffkit.report.table import markdown_table
@@ -50,7 +51,11 @@ def fill(template: str, facts: Mapping[str, Any], where: str) -> str:
 
 
 def render(
-    experiment: Experiment, findings: Findings, rows: Sequence[Row], mode: str
+    experiment: Experiment,
+    findings: Findings,
+    rows: Sequence[Row],
+    mode: str,
+    claims: Mapping[str, Claim],
 ) -> str:
     """The Markdown page of one experiment."""
     where = f"The page of {experiment.name!r}"
@@ -68,7 +73,7 @@ def render(
             markdown_table(
                 ["claim", "as claimed", "as measured", "verdict"],
                 [
-                    [v.claim, v.claimed, v.measured, _HOLDS[v.holds]]
+                    [v.claim, claimed(v, claims), v.measured, _HOLDS[v.holds]]
                     for v in findings.verdicts
                 ],
                 numbers_from=4,
@@ -85,6 +90,16 @@ def render(
         ]
     parts += ["## How it was measured", _provenance(experiment, rows, mode)]
     return "\n\n".join(parts) + "\n"
+
+
+def claimed(verdict: Verdict, claims: Mapping[str, Claim]) -> str:
+    """What was claimed; raises `ReportError` for a claim that is not listed."""
+    if verdict.claim not in claims:
+        raise ReportError(
+            f"A verdict answers {verdict.claim}, which experiments/{FILE} does not "
+            f"list. It lists: {', '.join(claims) or 'nothing'}."
+        )
+    return claims[verdict.claim].text
 
 
 def stopped_table(rows: Sequence[Row]) -> str:

@@ -33,14 +33,13 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def write_report(
-    experiment: Experiment, rows: Sequence[Row], reports: Path, mode: str
-) -> Path:
+def write_report(found: Found, rows: Sequence[Row], reports: Path, mode: str) -> Path:
     """Write ``data.csv``, both figures and ``README.md``; gives the page's path."""
+    experiment = found.experiment
     folder = reports / experiment.name
     check_writable(folder)
     findings = experiment.findings(rows)
-    text = page.render(experiment, findings, rows, mode)
+    text = page.render(experiment, findings, rows, mode, found.claims)
     with house_style():
         figure = experiment.figure(rows)
     _write(folder / "data.csv", to_csv(rows))

@@ -83,7 +83,7 @@ def test_a_budget_that_stops_a_cell_is_a_row():
 def test_the_committed_page_follows_from_the_committed_data(tmp_path):
     folder = ROOT / "reports" / "cost_vs_depth"
     rows = report.read_rows(folder / "data.csv")
-    page = report.write_report(EXPERIMENT, rows, tmp_path, "quick")
+    page = report.write_report(FOUND, rows, tmp_path, "quick")
     assert page.read_text() == (folder / "README.md").read_text()
     assert (tmp_path / "cost_vs_depth" / "data.csv").read_bytes() == (
         folder / "data.csv"

@@ -73,7 +73,7 @@ def test_programs_are_the_same_for_the_same_seed_and_differ_otherwise():
 
 def test_the_committed_page_follows_from_the_committed_data(tmp_path):
     rows = report.read_rows(FOLDER / "data.csv")
-    page = report.write_report(EXPERIMENT, rows, tmp_path, "quick")
+    page = report.write_report(FOUND, rows, tmp_path, "quick")
     assert page.read_text() == (FOLDER / "README.md").read_text()
     assert (tmp_path / "fuzz" / "data.csv").read_bytes() == (
         FOLDER / "data.csv"

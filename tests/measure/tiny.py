@@ -77,7 +77,7 @@ def findings(rows):
     work = [row.value for row in rows if row.metric == "work_seconds"]
     return measure.Findings(
         {{"most": report.numbers.seconds(max(work, default=0.0))}},
-        (measure.Verdict("C1", "it grows", "it does", "right"),),
+        (measure.Verdict("C1", "it does", "right"),),
     )
 
 
@@ -101,6 +101,9 @@ def write_project(root: Path, kinds: list[str], name: str = "tiny") -> Path:
     folder = root / "experiments"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.py"
+    (folder / "claims.toml").write_text(
+        '[claims.C1]\nsources = ["A"]\ntext = "it grows"\n'
+    )
     path.write_text(TINY.format(kinds=kinds).replace('"tiny"', f'"{name}"'))
     return path
 

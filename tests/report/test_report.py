@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffkit import report
-from diffkit.errors import ReportError
+from diffkit.errors import ExperimentError, ReportError
 from diffkit.measure.experiment import discover, load_experiment
 from diffkit.measure.rows import case
 from diffkit.report import figures, page, table
@@ -119,12 +119,12 @@ def project(tmp_path):
     stopped = cases[-1].row(
         "cell_seconds", 2.0, status="timeout", message="stopped after 2 seconds"
     )
-    return tmp_path, found.experiment, [*rows, stopped]
+    return tmp_path, found, [*rows, stopped]
 
 
 def test_a_report_is_data_figures_and_a_page(project):
-    root, experiment, rows = project
-    path = report.write_report(experiment, rows, root / "reports", "quick")
+    root, found, rows = project
+    path = report.write_report(found, rows, root / "reports", "quick")
     folder = root / "reports" / "tiny"
     assert path == folder / "README.md"
     assert {item.name for item in folder.iterdir()} == {
@@ -151,10 +151,10 @@ def test_a_report_is_data_figures_and_a_page(project):
 
 
 def test_the_same_rows_give_the_same_bytes(project):
-    root, experiment, rows = project
+    root, found, rows = project
     first, second = root / "first", root / "second"
-    report.write_report(experiment, rows, first, "quick")
-    report.write_report(experiment, table.from_csv(table.to_csv(rows)), second, "quick")
+    report.write_report(found, rows, first, "quick")
+    report.write_report(found, table.from_csv(table.to_csv(rows)), second, "quick")
     for name in ("data.csv", "figure.svg", "figure.png", "README.md"):
         assert (first / "tiny" / name).read_bytes() == (
             second / "tiny" / name
@@ -162,10 +162,10 @@ def test_the_same_rows_give_the_same_bytes(project):
 
 
 def test_the_index_lists_every_page_and_names_what_it_cannot_read(project):
-    root, experiment, rows = project
+    root, found, rows = project
     write_project(root, ["ok"], name="other")
     write_project(root, ["ok"], name="unmeasured")
-    report.write_report(experiment, rows, root / "reports", "quick")
+    report.write_report(found, rows, root / "reports", "quick")
     (root / "reports" / "other").mkdir()
     (root / "reports" / "other" / "data.csv").write_text("nothing\n")
     path, problems = report.write_index(discover(root), root / "reports")
@@ -179,17 +179,17 @@ def test_the_index_lists_every_page_and_names_what_it_cannot_read(project):
 
 @pytest.mark.parametrize("where", ["reports", "reports/tiny"])
 def test_a_folder_that_cannot_be_written_is_named(project, where):
-    root, experiment, rows = project
+    root, found, rows = project
     path = root / where
     path.parent.mkdir(exist_ok=True)
     path.write_text("a file stands where the folder should be")
     with pytest.raises(ReportError, match="cannot be written to"):
-        report.write_report(experiment, rows, root / "reports", "quick")
+        report.write_report(found, rows, root / "reports", "quick")
 
 
 def test_a_page_is_replaced_whole(project, monkeypatch):
-    root, experiment, rows = project
-    path = report.write_report(experiment, rows, root / "reports", "quick")
+    root, found, rows = project
+    path = report.write_report(found, rows, root / "reports", "quick")
     before = path.read_text()
 
     def fail(*_):
@@ -197,7 +197,7 @@ def test_a_page_is_replaced_whole(project, monkeypatch):
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(ReportError, match="No space left on device"):
-        report.write_report(experiment, rows, root / "reports", "full")
+        report.write_report(found, rows, root / "reports", "full")
     assert path.read_text() == before
     assert not list(path.parent.glob(".*"))
 
@@ -238,3 +238,13 @@ def test_a_figure_that_cannot_be_written_is_named(tmp_path):
         figure, _ = figures.panels(1, 1, width=2, height=2)
     with pytest.raises(ReportError, match=r"figure\.svg cannot be written"):
         figures.save(figure, Path(tmp_path / "missing"))
+
+
+def test_a_verdict_on_a_claim_that_is_not_listed_is_refused(project):
+    root, found, rows = project
+    (root / "experiments" / "claims.toml").write_text("[claims]\n")
+    with pytest.raises(ReportError, match=r"C1, which experiments/claims\.toml"):
+        report.write_report(found, rows, root / "reports", "quick")
+    (root / "experiments" / "claims.toml").write_text("[claims.C1]\ntext = 3\n")
+    with pytest.raises(ExperimentError, match="does not list claims"):
+        report.write_report(found, rows, root / "reports", "quick")
