@@ -13,6 +13,8 @@ from .cells import (
 )
 from .claims import Claim as Claim
 from .claims import read_claims as read_claims
+from .exact_laws import ExactLaw as ExactLaw
+from .exact_laws import exact_law as exact_law
 from .experiment import (
     MODES as MODES,
 )
@@ -60,6 +62,11 @@ from .gradient import (
 from .gradient import (
     warm_up as warm_up,
 )
+from .laws import Interval as Interval
+from .laws import Law as Law
+from .laws import bootstrap_law as bootstrap_law
+from .laws import choose_law as choose_law
+from .laws import fit_law as fit_law
 from .limits import (
     STATUSES as STATUSES,
 )
