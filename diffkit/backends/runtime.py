@@ -28,6 +28,11 @@ class Runner(Protocol):
         ...
 
     @property
+    def workspace_bytes(self) -> int:
+        """The part of it that holds intermediates alone."""
+        ...
+
+    @property
     def seconds(self) -> Mapping[str, float]:
         """Seconds by phase of getting ready."""
         ...
@@ -55,6 +60,7 @@ class NumpyRunner:
     """A graph run by the NumPy reading: slow, plain, no plan."""
 
     arena_bytes = 0
+    workspace_bytes = 0
     seconds: Mapping[str, float] = {}
 
     def __init__(self, graph: Graph, dtype: np.dtype) -> None:

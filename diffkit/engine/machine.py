@@ -85,6 +85,13 @@ class Machine:
         """Bytes of one arena, known before anything runs."""
         return self.program.plan.elements * self.program.dtype.itemsize
 
+    @property
+    def workspace_bytes(self) -> int:
+        """The part of the arena for intermediates: not inputs, constants, outputs."""
+        plan = self.program.plan
+        elements = plan.output_start - plan.workspace_start
+        return elements * self.program.dtype.itemsize
+
     def __call__(self, leaves: Sequence[Any]) -> list[np.ndarray]:
         """The outputs at the given inputs: fresh arrays, in the graph's order.
 

@@ -1,6 +1,11 @@
 """Programs as values: trace a function, differentiate the graph, measure its size."""
 
 from diffkit.graph import numpy_functions, numpy_shapes, numpy_ufuncs
+from diffkit.graph.checkpoint import (
+    Checkpoint,
+    recomputed_operations,
+    require_checkpoint,
+)
 from diffkit.graph.forward import forward
 from diffkit.graph.graph import Builder, Graph
 from diffkit.graph.node import Node
@@ -16,6 +21,7 @@ NUMPY_TABLES = (numpy_functions, numpy_shapes, numpy_ufuncs)
 __all__ = [
     "NUMPY_TABLES",
     "Builder",
+    "Checkpoint",
     "Graph",
     "Node",
     "Size",
@@ -23,6 +29,8 @@ __all__ = [
     "Traced",
     "Tracing",
     "forward",
+    "recomputed_operations",
+    "require_checkpoint",
     "reverse",
     "simplify",
     "trace",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -140,11 +140,13 @@ class Builder:
         words = tuple(sorted(attributes.items()))
         return self._place(Node(op, tuple(inputs), words, tuple(shape), kind))
 
-    def copy_of(self, node: Node, inputs: Sequence[int]) -> int:
+    def copy_of(
+        self, node: Node, inputs: Sequence[int], again: int | None = None
+    ) -> int:
         """A node of another graph with its inputs renamed to this builder's."""
-        return self._place(
-            Node(node.op, tuple(inputs), node.attributes, node.shape, node.kind)
-        )
+        if again is None:
+            again = node.again
+        return self._place(replace(node, inputs=tuple(inputs), again=again))
 
     def graph(self, outputs: Sequence[int]) -> Graph:
         """The finished program."""

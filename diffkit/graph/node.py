@@ -17,6 +17,8 @@ class Node:
 
     Nodes are values: equal nodes compute the same thing, which is what hash-consing
     rests on. They hold indices, not each other, so no pass over them recurses.
+    `again` is not zero in a node that computes a value a second time on purpose
+    (`checkpoint.py`): it keeps the two apart.
     """
 
     op: Op
@@ -24,6 +26,7 @@ class Node:
     attributes: tuple[tuple[str, Hashable], ...]
     shape: Shape
     kind: Kind
+    again: int = 0
 
     @property
     def keywords(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diffkit.errors import ShapeError
+from diffkit.graph.checkpoint import Checkpoint, run_again, segments
 from diffkit.graph.graph import Builder, Graph
 from diffkit.graph.node import Node
 from diffkit.graph.traced import Traced, lift
@@ -44,7 +45,12 @@ class _Cotangent:
         return placed if self.total is None else self.total + placed
 
 
-def reverse(graph: Graph, wrt: Sequence[int] = (0,), output: int = 0) -> Graph:
+def reverse(
+    graph: Graph,
+    wrt: Sequence[int] = (0,),
+    output: int = 0,
+    checkpoint: Checkpoint = None,
+) -> Graph:
     """The graph of a scalar output and its gradient, by reverse accumulation.
 
     For y = outputs[output] and each position p in `wrt`, the cotangent of input p is
@@ -55,7 +61,11 @@ def reverse(graph: Graph, wrt: Sequence[int] = (0,), output: int = 0) -> Graph:
     not depend on gets zeros. It is a graph like any other: apply `reverse` or `forward`
     again for second order.
 
-    Raises ShapeError when the output is not a scalar.
+    `checkpoint` keeps every k-th value only (or every √n-th) and computes those between
+    a second time, just before they are pulled back: the same numbers from less memory.
+
+    Raises ShapeError when the output is not a scalar, UserInputError for a checkpoint
+    interval that does not fit the program.
     """
     root = graph.outputs[output]
     if graph.nodes[root].shape != ():
@@ -69,7 +79,11 @@ def reverse(graph: Graph, wrt: Sequence[int] = (0,), output: int = 0) -> Graph:
     wanted = {graph.inputs[p] for p in wrt}
     cotangents: dict[int, _Cotangent] = {root: _Cotangent(lift(builder, 1.0))}
     gradients: dict[int, Traced] = {}
+    ahead = segments(graph, wrt, root, checkpoint)
+    again: dict[int, int] = {}
     for here in range(root, -1, -1):
+        if ahead and here <= ahead[-1].stop:
+            again = run_again(builder, graph, ahead.pop(), reached)
         if here not in cotangents or not reached[here]:
             continue
         node = graph.nodes[here]
@@ -79,7 +93,7 @@ def reverse(graph: Graph, wrt: Sequence[int] = (0,), output: int = 0) -> Graph:
         if here in wanted:
             gradients[here] = cotangent
         elif node.op.differentiable:
-            _pull_back(builder, node, here, cotangent, reached, cotangents)
+            _pull_back(builder, node, here, cotangent, reached, cotangents, again)
     outputs = [root]
     for p in wrt:
         place = graph.inputs[p]
@@ -99,11 +113,16 @@ def _pull_back(
     g: Traced,
     reached: list[bool],
     cotangents: dict[int, _Cotangent],
+    again: dict[int, int],
 ) -> None:
-    """Send the cotangent of one node to those of its inputs that matter."""
+    """Send the cotangent of one node to those of its inputs that matter.
+
+    The rule reads the values of `again` where there are any: those that were computed
+    a second time.
+    """
     op, words = node.op, node.keywords
-    y = Traced(builder, here)
-    x = [Traced(builder, i) for i in node.inputs]
+    y = Traced(builder, again.get(here, here))
+    x = [Traced(builder, again.get(i, i)) for i in node.inputs]
     for position, source in enumerate(node.inputs):
         if not reached[source]:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,15 +53,7 @@ def _without_dead_code(graph: Graph) -> Graph:
     for here, node in enumerate(graph.nodes):
         if alive[here]:
             places[here] = len(kept)
-            kept.append(
-                Node(
-                    node.op,
-                    tuple(places[i] for i in node.inputs),
-                    node.attributes,
-                    node.shape,
-                    node.kind,
-                )
-            )
+            kept.append(replace(node, inputs=tuple(places[i] for i in node.inputs)))
     return Graph(
         tuple(kept),
         tuple(places[p] for p in graph.inputs),
