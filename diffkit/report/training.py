@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from diffkit.report.figures import Look, _apart, house_style, panels
+from diffkit.report.placing import apart
+from diffkit.report.style import Look, house_style, panels
 from diffkit.train.metrics import Reliability
 
 #: Looks of the parts of the data, the same in every figure of a training.
@@ -202,7 +203,7 @@ def _draw_lines(axes: Axes, lines: Sequence[Series]) -> None:
     # In shares of the axis, where a gap is a gap on either scale.
     ends = sorted(zip(heights, range(len(lines)), strict=True))
     places = [(height - low) / (high - low) for height, _ in ends]
-    spread = _apart(places, 0.06, 1.0)
+    spread = apart(places, 0.06, 1.0)
     for (_, number), place in zip(ends, spread, strict=True):
         look = lines[number].look
         axes.annotate(
