@@ -25,6 +25,7 @@ from diffkit.errors import (
     GradientMismatchError,
     MissingDependencyError,
     ReportError,
+    StoreError,
     TraceError,
     UserInputError,
     nearest,
@@ -37,6 +38,7 @@ _BAD_INPUT = (
     TraceError,
     MissingDependencyError,
     ReportError,
+    StoreError,
     CheckpointError,
 )
 
@@ -130,8 +132,8 @@ def list_experiments() -> None:
 def run(name: str, quick: bool, output: Path | None) -> int:
     """Run the experiment NAME, or 'all', and write its report.
 
-    Finished cells are kept in .diffkit/cells: stop it with Ctrl-C and run it again to
-    go on.
+    Finished cells are kept in .diffkit/results.sqlite: stop it with Ctrl-C and run it
+    again to go on.
 
     \b
     Examples:

@@ -46,12 +46,10 @@ def _project() -> list[tuple[str, str]]:
         root = measure.project_root()
     except DiffkitError as problem:
         return [("project", str(problem))]
-    cells = list((root / ".diffkit" / "cells").glob("*/*.json"))
-    size = sum(path.stat().st_size for path in cells)
     return [
         ("project", str(root)),
         ("commit", measure.commit_of(root)),
-        ("finished cells", f"{len(cells)} ({size / 2**20:.1f} MiB)"),
+        ("run store", measure.describe_store(measure.store_path(root))),
         ("reports", _writable(root / "reports")),
     ]
 

@@ -35,13 +35,17 @@ def run_experiments(
     for item in found:
         report.check_writable(reports / item.experiment.name)
     failed = 0
-    for item in found:
-        swept = _sweep(item, mode, registry.root)
-        failed += len(swept.failed)
-        page = report.write_report(item, swept.rows, reports, mode)
-        note(f"{item.experiment.name}: {_summary(swept)} → {_near(page)}")
-        for cell in swept.failed:
-            warn(f"{item.experiment.name}, {cell.case.label}: {cell.message}")
+    with measure.open_run(registry.root, mode) as store:
+        for item in found:
+            swept = _sweep(item, mode, registry.root, store)
+            failed += len(swept.failed)
+            page = report.write_report(item, swept.rows, reports, mode)
+            note(f"{item.experiment.name}: {_summary(swept)} → {_near(page)}")
+            for cell in swept.failed:
+                warn(f"{item.experiment.name}, {cell.case.label}: {cell.message}")
+        for text in store.notices:
+            warn(text)
+        note(f"run {store.run} → {_near(store.path)}")
     path, problems = report.write_index(registry, reports)
     for problem in problems:
         warn(f"left out of the index: {problem}")
@@ -49,7 +53,9 @@ def run_experiments(
     return failed == 0
 
 
-def _sweep(found: measure.Found, mode: measure.Mode, root: Path) -> measure.Sweep:
+def _sweep(
+    found: measure.Found, mode: measure.Mode, root: Path, store: measure.Store
+) -> measure.Sweep:
     name = found.experiment.name
     with meter(name) as shown:
 
@@ -65,6 +71,7 @@ def _sweep(found: measure.Found, mode: measure.Mode, root: Path) -> measure.Swee
             root,
             on_start=lambda number, total, case: shown.doing(number, total, case.label),
             on_cell=did,
+            store=store,
         )
     for text in swept.damaged:
         warn(f"{text} It was measured again.")

@@ -126,6 +126,10 @@ class CacheWarning(UserWarning):
     """The engine's compiled code cannot be kept; everything still works."""
 
 
+class StoreError(DiffkitError, OSError):
+    """A run store that cannot be used: locked, not writable, of another version."""
+
+
 class ReportError(DiffkitError, OSError):
     """A report folder or file that cannot be read or written."""
 

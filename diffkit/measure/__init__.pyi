@@ -1,7 +1,5 @@
 from .caches import engine_cache as engine_cache
-from .cells import (
-    CellFolder as CellFolder,
-)
+from .cells import KEPT as KEPT
 from .cells import (
     CorruptCellError as CorruptCellError,
 )
@@ -125,6 +123,13 @@ from .rows import (
 from .rows import (
     case as case,
 )
+from .store.results import describe_store as describe_store
+from .store.results import find_results as find_results
+from .store.results import list_runs as list_runs
+from .store.results import stored_rows as stored_rows
+from .store.run_store import RunStore as RunStore
+from .store.run_store import open_run as open_run
+from .store.run_store import store_path as store_path
 from .sweep import (
     Cell as Cell,
 )
@@ -133,9 +138,6 @@ from .sweep import (
 )
 from .sweep import (
     SweepInterruptedError as SweepInterruptedError,
-)
-from .sweep import (
-    cells_folder as cells_folder,
 )
 from .sweep import (
     run_sweep as run_sweep,

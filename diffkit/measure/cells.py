@@ -1,27 +1,25 @@
-"""Finished cells on disk: one file each, written atomically, named by their hash.
+"""Finished cells: what keeps them, and the hash of the code that measured them.
 
-A sweep that is killed at any moment leaves whole files only: a cell is written beside
-its place, flushed, and renamed into it. A file that cannot be read is reported and
-measured again, never trusted.
+`diffkit.measure.store` keeps them in SQLite; a sweep knows the two calls of `Store`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from diffkit.errors import CacheError, ExperimentError
-from diffkit.files import write_atomically
+from diffkit.errors import ExperimentError
 from diffkit.measure.machine import this_machine, versions_text
-from diffkit.measure.rows import Row, from_json, to_json
+from diffkit.measure.rows import Row
 
-FORMAT = 1
-# What shows results cannot change them: these files may change without a new sweep.
-_NOT_MEASURING = ("report", "cli")
+#: How a cell may end so that measuring it again would tell nothing new.
+KEPT = ("ok", "timeout", "out_of_memory", "too_large")
+# What keeps and shows results cannot change them: these files may change without a
+# new sweep.
+_NOT_MEASURING = ("report", "cli", "measure/store")
 
 
 class CorruptCellError(ExperimentError):
@@ -32,54 +30,15 @@ class Store(Protocol):
     """Where finished cells are kept, by key."""
 
     def load(self, key: str) -> tuple[Row, ...] | None:
-        """Rows of a finished cell, None when it is not finished."""
+        """Rows of a finished cell, None when it has to be measured.
+
+        Raises `CorruptCellError` for a cell that is there and cannot be believed.
+        """
         ...
 
     def save(self, key: str, rows: Sequence[Row]) -> None:
-        """Keep the rows of a finished cell."""
+        """Keep the rows of a cell that was measured, however it ended."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class CellFolder:
-    """A `Store` of one JSON file per cell."""
-
-    folder: Path
-
-    def load(self, key: str) -> tuple[Row, ...] | None:
-        """Rows of a finished cell; raises `CorruptCellError` for a broken file."""
-        path = self._path(key)
-        try:
-            text = path.read_text("utf-8")
-        except FileNotFoundError:
-            return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise CorruptCellError(f"{path} cannot be read: {error}") from error
-        try:
-            record = json.loads(text)
-            rows = record["rows"]
-            sound = record["format"] == FORMAT and record["checksum"] == _checksum(rows)
-            if not sound:
-                raise CorruptCellError(f"{path} does not match its own checksum.")
-            return tuple(from_json(row) for row in rows)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CorruptCellError(f"{path} is damaged: {error}") from error
-
-    def save(self, key: str, rows: Sequence[Row]) -> None:
-        """Write a cell and rename it into place."""
-        plain = [to_json(row) for row in rows]
-        record = {"format": FORMAT, "checksum": _checksum(plain), "rows": plain}
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._path(key), json.dumps(record).encode())
-        except OSError as error:
-            raise CacheError(
-                f"Finished cells cannot be kept in {self.folder}: {error.strerror}. "
-                "Make the folder writable, or run from a folder that is."
-            ) from error
-
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.json"
 
 
 def measuring_code(experiment_file: Path) -> str:
@@ -89,21 +48,26 @@ def measuring_code(experiment_file: Path) -> str:
     packages that compute, and the machine: a cell measured by other code, or
     elsewhere, is never taken for this one.
     """
+    digest = hashlib.sha256(_package_code())
+    digest.update(experiment_file.name.encode())
+    digest.update(experiment_file.read_bytes())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _package_code() -> bytes:
+    """Hash of what does not change while a process runs."""
     digest = hashlib.sha256()
     for part in (this_machine().fingerprint, versions_text()):
         digest.update(part.encode())
-    for path in (*_sources(), experiment_file):
+    for path in _sources():
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def _sources() -> Iterable[Path]:
     package = Path(__file__).resolve().parents[1]
     for path in sorted(package.rglob("*.py")):
-        if not path.relative_to(package).parts[0].startswith(_NOT_MEASURING):
+        if not path.relative_to(package).as_posix().startswith(_NOT_MEASURING):
             yield path
-
-
-def _checksum(rows: object) -> str:
-    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()

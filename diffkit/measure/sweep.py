@@ -13,14 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diffkit.errors import ExperimentError
-from diffkit.measure.cells import CellFolder, CorruptCellError, Store, measuring_code
+from diffkit.measure.cells import CorruptCellError, Store, measuring_code
 from diffkit.measure.experiment import Found, Mode, load_experiment
 from diffkit.measure.limits import LimitedRunner, Outcome
 from diffkit.measure.machine import commit_of, this_machine, versions_text
 from diffkit.measure.rows import CELL_METRIC, Case, Row
-
-#: How a cell may end so that measuring it again would tell nothing new.
-KEPT = ("ok", "timeout", "out_of_memory", "too_large")
+from diffkit.measure.store.run_store import open_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +59,6 @@ class SweepInterruptedError(ExperimentError):
         )
 
 
-def cells_folder(root: Path, name: str) -> Path:
-    """Where a project keeps the finished cells of an experiment."""
-    return root / ".diffkit" / "cells" / name
-
-
 def run_sweep(
     found: Found,
     mode: Mode,
@@ -79,12 +72,18 @@ def run_sweep(
 
     ``on_start(number, total, case)`` is called before a cell is measured,
     ``on_cell(cell)`` after each. Raises `SweepInterruptedError` on Ctrl-C, with
-    everything finished so far kept.
+    everything finished so far kept. Without a ``store`` the sweep is a run of its own
+    in the store of the project at ``root``.
     """
+    if store is None:
+        with open_run(root, mode) as opened:
+            swept = run_sweep(
+                found, mode, root, on_cell=on_cell, on_start=on_start, store=opened
+            )
+            return replace(swept, damaged=(*opened.notices, *swept.damaged))
     experiment = found.experiment
     cases = list(experiment.cases(mode))
     _check(experiment.name, cases)
-    store = store or CellFolder(cells_folder(root, experiment.name))
     code = measuring_code(found.path)
     rows: list[Row] = []
     cells: list[Cell] = []
@@ -120,8 +119,7 @@ def run_sweep(
                 )
                 outcome = _ended(outcome)
                 measured = _stamped(case, outcome, root)
-                if outcome.status in KEPT:
-                    store.save(key, measured)
+                store.save(key, measured)
                 cell = Cell(
                     number,
                     len(cases),

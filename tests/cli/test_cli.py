@@ -3,9 +3,11 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -117,8 +119,8 @@ def test_a_report_folder_that_cannot_be_written_is_found_before_measuring(
 def test_a_damaged_cell_is_mentioned_and_measured_again(run, tmp_path):
     write_project(tmp_path, ["ok"])
     run("run", "tiny")
-    (cell,) = (tmp_path / ".diffkit").rglob("*.json")
-    cell.write_text("{")
+    with closing(sqlite3.connect(measure.store_path(tmp_path))) as planted, planted:
+        planted.execute("UPDATE measurements SET message = 'changed'")
     code, _, err = run("run", "tiny")
     assert code == 0
     assert "damaged" in err
@@ -144,7 +146,7 @@ def test_ctrl_c_says_how_to_go_on_and_keeps_what_is_finished(tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "finished and kept. Run the same command again" in one_line(err)
-    assert len(list((tmp_path / ".diffkit").rglob("*.json"))) >= 2
+    assert measure.list_runs(measure.store_path(tmp_path))[0].cells >= 2
 
 
 def test_an_experiment_runs_alone(tmp_path):
@@ -314,7 +316,7 @@ def test_doctor_describes_machine_versions_and_caches(run, tmp_path):
     write_project(tmp_path, ["ok"])
     code, out, err = run("doctor")
     assert (code, err) == (0, "")
-    for expected in ("machine", "numpy", "BLAS", "engine cache", "finished cells"):
+    for expected in ("machine", "numpy", "BLAS", "engine cache", "run store"):
         assert expected in out
     assert np.__version__ in out
 

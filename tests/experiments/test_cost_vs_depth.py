@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffkit import report
-from diffkit.measure import cells_folder
+from diffkit.measure import list_runs, store_path
 from diffkit.measure.experiment import MODES, load_experiment
 from diffkit.measure.sweep import run_sweep
 
@@ -115,9 +115,8 @@ def test_the_committed_rows_are_complete():
 def test_the_whole_quick_sweep_ends_well_and_is_taken_from_disk_again(tmp_path):
     swept = run_sweep(FOUND, "quick", tmp_path)
     assert not swept.failed
-    assert len(list(cells_folder(tmp_path, "cost_vs_depth").iterdir())) == len(
-        swept.cells
-    )
+    (run,) = list_runs(store_path(tmp_path))
+    assert run.cells == len(swept.cells)
     again = run_sweep(FOUND, "quick", tmp_path)
     assert all(cell.reused for cell in again.cells)
     assert again.rows == swept.rows

@@ -1,21 +1,24 @@
 """Sweeps: cells that end in every way, resumed, damaged, interrupted."""
 
-import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from diffkit.errors import CacheError, ExperimentError
+from diffkit.errors import ExperimentError, StoreError
 from diffkit.measure import cells
-from diffkit.measure.cells import CellFolder, CorruptCellError, measuring_code
+from diffkit.measure.cells import measuring_code
 from diffkit.measure.experiment import Mode, load_experiment
-from diffkit.measure.rows import CELL_METRIC, case
-from diffkit.measure.sweep import cells_folder, run_sweep
+from diffkit.measure.rows import CELL_METRIC
+from diffkit.measure.store.results import list_runs
+from diffkit.measure.store.run_store import store_path
+from diffkit.measure.sweep import run_sweep
 from tests.measure.tiny import calls, write_project
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,60 +84,40 @@ def test_cells_of_other_code_are_never_used(tmp_path):
 def test_the_code_that_shows_results_is_not_part_of_the_hash():
     names = {path.name for path in cells._sources()}
     assert {"timers.py", "sweep.py"} <= names
-    assert not {"cli.py", "figures.py", "page.py"} & names
+    assert not {"cli.py", "figures.py", "page.py", "database.py"} & names
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda text: "",
-        lambda text: text[: len(text) // 2],
-        lambda text: "[1, 2]",
-        lambda text: text.replace('"value": 0.5', '"value": 0.7'),
-        lambda text: json.dumps({**json.loads(text), "format": 99}),
-        lambda text: "\x00\x01\xff",
-    ],
-)
-def test_a_damaged_cell_is_reported_and_measured_again(tmp_path, damage):
-    write_project(tmp_path, ["ok"])
+def test_a_damaged_cell_is_reported_and_measured_again(tmp_path):
+    write_project(tmp_path, ["ok", "ok"])
     sweep(tmp_path)
-    (stored,) = cells_folder(tmp_path, "tiny").glob("*.json")
-    good = stored.read_text()
-    stored.write_text(damage(good))
+    with closing(sqlite3.connect(store_path(tmp_path))) as planted, planted:
+        changed = planted.execute("UPDATE measurements SET value = 0.7 WHERE place = 0")
+        assert changed.rowcount == 2
     again = sweep(tmp_path)
-    assert len(again.damaged) == 1
-    assert str(stored) in again.damaged[0]
-    assert calls(tmp_path) == [1, 1]
+    assert len(again.damaged) == 2
+    assert str(store_path(tmp_path)) in again.damaged[0]
+    assert calls(tmp_path) == [1, 2, 1, 2]
     assert sweep(tmp_path).damaged == ()
 
 
-def test_a_cell_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    store = CellFolder(tmp_path / "cells")
-    row = case("e", "b").row("work_seconds", 1.0)
-    store.save("key", [row])
-    with monkeypatch.context() as patched:
-
-        def fail(*_):
-            raise OSError(28, "No space left on device")
-
-        patched.setattr(os, "replace", fail)
-        with pytest.raises(CacheError, match="No space left on device"):
-            store.save("key", [row, row])
-    assert store.load("key") == (row,)
-    assert [path.name for path in store.folder.iterdir()] == ["key.json"]
-
-
-def test_a_cell_that_is_a_folder_is_reported(tmp_path):
-    (tmp_path / "key.json").mkdir()
-    with pytest.raises(CorruptCellError, match="cannot be read"):
-        CellFolder(tmp_path).load("key")
-
-
-def test_a_folder_that_cannot_take_cells_says_so(tmp_path):
+def test_a_folder_that_cannot_take_cells_says_so_before_measuring(tmp_path):
     write_project(tmp_path, ["ok"])
     (tmp_path / ".diffkit").write_text("a file where the folder should be")
-    with pytest.raises(CacheError, match="cannot be kept in"):
+    with pytest.raises(StoreError, match="cannot be kept in"):
         sweep(tmp_path)
+    assert calls(tmp_path) == []
+
+
+def test_any_store_with_the_two_calls_will_do(tmp_path):
+    class InMemory(dict):
+        load = dict.get
+        save = dict.__setitem__
+
+    write_project(tmp_path, ["ok", "ok"])
+    store = InMemory()
+    sweep(tmp_path, store=store)
+    assert all(cell.reused for cell in sweep(tmp_path, store=store).cells)
+    assert not store_path(tmp_path).exists()
 
 
 @pytest.mark.parametrize("kinds, said", [([], "has no cases")])
@@ -177,7 +160,9 @@ def test_ctrl_c_in_the_middle_keeps_what_is_finished(tmp_path):
     assert process.returncode == 130, errors
     assert "of 6 cells of 'tiny' are finished and kept" in rest
     assert errors == ""
-    kept = len(list(cells_folder(tmp_path, "tiny").glob("*.json")))
+    (run,) = list_runs(store_path(tmp_path))
+    kept = run.cells
+    assert run.outcome == "stopped"
     assert 2 <= kept < 6
     before = len(calls(tmp_path))
     assert all(cell.status == "ok" for cell in sweep(tmp_path).cells)
