@@ -60,6 +60,8 @@ from .gradient import (
 from .gradient import (
     warm_up as warm_up,
 )
+from .laws import DECISIVE as DECISIVE
+from .laws import Choice as Choice
 from .laws import Interval as Interval
 from .laws import Law as Law
 from .laws import bootstrap_law as bootstrap_law
