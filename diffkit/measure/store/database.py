@@ -136,7 +136,9 @@ class Database:
         make_folder(self.path.parent)
         with _alone(self.path):
             for _ in range(2):
-                connection = connect(str(self.path))
+                connection = connect(
+                    str(self.path), wait_seconds=min(1.0, self._patience)
+                )
                 try:
                     found = identify(connection, self.path)
                     if found == VERSION:
@@ -191,10 +193,16 @@ class Database:
 _ABANDONED: list[sqlite3.Connection] = []
 
 
-def connect(address: str, *, uri: bool = False) -> sqlite3.Connection:
+def connect(
+    address: str, *, wait_seconds: float = 1.0, uri: bool = False
+) -> sqlite3.Connection:
     """A connection that waits for others a while, and never fails to decode a text."""
     connection = sqlite3.connect(
-        address, timeout=1.0, isolation_level=None, check_same_thread=False, uri=uri
+        address,
+        timeout=wait_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=uri,
     )
     # Broken bytes become a wrong checksum instead of an exception.
     connection.text_factory = lambda data: data.decode("utf-8", "replace")

@@ -27,6 +27,7 @@ from diffkit.measure.store.database import (
 from diffkit.measure.store.run_store import in_chunks, sound_cells
 from diffkit.measure.store.schema import SELECT_CELL, VERSION, read_exact
 
+_NO_SHARED_MEMORY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 #: Columns of a result; the parameters of the cases are columns beside them.
 COLUMNS = (
     "experiment",
@@ -257,6 +258,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
+    # Percent signs and question marks in a path are escaped by as_uri.
     address = f"{path.resolve().as_uri()}?mode=ro"
     connection = connect(address, uri=True)
     try:
@@ -264,7 +266,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         connection.close()
         alone = not path.with_name(f"{path.name}-wal").exists()
-        if (error.sqlite_errorcode & 0xFF) != sqlite3.SQLITE_CANTOPEN or not alone:
+        if (error.sqlite_errorcode & 0xFF) not in _NO_SHARED_MEMORY or not alone:
             raise
         # A folder that cannot be written takes no shared memory; a file without a log
         # is complete, and no one else can be writing it.

@@ -198,7 +198,9 @@ def _written(value: float | None) -> tuple[int | float | None, str | None]:
     if value is None:
         return None, None
     if not isinstance(value, Integral):
-        return float(value), repr(float(value))
+        # SQLite has no NaN and keeps it as NULL.
+        number = float(value)
+        return None if math.isnan(number) else number, repr(number)
     whole = int(value)
     size = whole.bit_length()
     text = str(whole) if size <= _DECIMAL_BITS else hex(whole)
@@ -207,4 +209,4 @@ def _written(value: float | None) -> tuple[int | float | None, str | None]:
     try:
         return float(whole), text
     except OverflowError:
-        return math.copysign(math.inf, whole), text
+        return math.inf if whole > 0 else -math.inf, text
