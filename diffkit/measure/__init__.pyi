@@ -104,6 +104,8 @@ from .machine import (
 )
 from .networks import Network as Network
 from .networks import measure_network as measure_network
+from .passes import GradientTime as GradientTime
+from .passes import time_gradient as time_gradient
 from .reference import (
     Reference as Reference,
 )

@@ -2,6 +2,11 @@ from . import figures as figures
 from . import numbers as numbers
 from . import page as page
 from . import training as training
+from .lookup import rows_of as rows_of
+from .lookup import said as said
+from .lookup import samples_of as samples_of
+from .lookup import until_outside as until_outside
+from .lookup import value_of as value_of
 from .table import from_csv as from_csv
 from .table import markdown_table as markdown_table
 from .table import read_rows as read_rows

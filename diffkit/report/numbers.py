@@ -6,6 +6,8 @@ import math
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+#: A year is the Julian one of astronomers, 365.25 days.
+_LONG = ((31_557_600.0, "years"), (86_400.0, "days"), (3_600.0, "hours"))
 _BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
@@ -65,6 +67,20 @@ def seconds(number: float) -> str:
         if abs(number) >= unit:
             return f"{_three(number / unit)} {name}"
     return f"{_three(number * 1e9)} ns"
+
+
+def duration(number: float) -> str:
+    """Seconds in the largest unit of a calendar that holds them once.
+
+    >>> duration(0.25), duration(7200.0), duration(1e6), duration(3.15576e13)
+    ('250 ms', '2.00 hours', '11.6 days', '1.00 × 10⁶ years')
+    """
+    for unit, name in _LONG:
+        if number >= unit:
+            amount = number / unit
+            shown = _three(amount) if amount < 10_000 else scientific(amount)
+            return f"{shown} {name}"
+    return seconds(number)
 
 
 def size(number: float) -> str:
