@@ -10,8 +10,8 @@ that dies with it. Outputs lie packed at the end, so that they leave in one copy
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,7 +25,8 @@ class Demand:
 
     `sizes[b]` are elements; `uses[i]` the buffers instruction i reads or writes;
     `in_place[i]` those whose place its new output may take. `inputs`, `constants` and
-    `outputs` name the pinned buffers in their order.
+    `outputs` name the pinned buffers in their order. `inside[b]` says that b is a part
+    of another buffer, and where in it b begins.
     """
 
     sizes: Sequence[int]
@@ -34,6 +35,7 @@ class Demand:
     inputs: Sequence[int]
     constants: Sequence[int]
     outputs: Sequence[int]
+    inside: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +105,21 @@ def plan_arena(demand: Demand, item_bytes: int) -> Plan:
     for b in (*demand.inputs, *demand.constants):
         offsets[b] = front
         front += _rounded(sizes[b], line)
-    last_use = {b: i for i, used in enumerate(demand.uses) for b in used}
+    wholes = {b: _whole(demand.inside, b) for b in demand.inside}
+    uses = [tuple([wholes.get(b, (b, 0))[0] for b in used]) for used in demand.uses]
+    last_use = {b: i for i, used in enumerate(uses) for b in used}
     free = _FreeList()
     places: dict[int, int] = {}
     known = set(pinned)
-    for i, used in enumerate(demand.uses):
+    for i, used in enumerate(uses):
         dying = {b for b in used if last_use[b] == i and b in places}
+        heirs = _heirs(demand, wholes, i)
         for b in used:
             if b in known:
                 continue
             known.add(b)  # First seen: this instruction creates it.
             heir = next(
-                (d for d in demand.in_place[i] if d in dying and sizes[d] == sizes[b]),
+                (d for d in heirs if d in dying and sizes[d] == sizes[b]),
                 None,
             )
             if heir is None:
@@ -132,7 +137,34 @@ def plan_arena(demand: Demand, item_bytes: int) -> Plan:
     for b in demand.outputs:
         offsets[b] = end
         end += sizes[b]
+    for b, (whole, start) in wholes.items():
+        offsets[b] = offsets[whole] + start
     return Plan(offsets, front, output_start, end)
+
+
+def _heirs(demand: Demand, wholes: Mapping[int, tuple[int, int]], i: int) -> list[int]:
+    """Operands of instruction i that its output may lie on.
+
+    Not if the output is a part of something, nor an operand that shares its memory with
+    another operand.
+    """
+    used = demand.uses[i]
+    if used and used[0] in wholes:
+        return []
+    return [
+        d
+        for d in demand.in_place[i]
+        if all(b == d or wholes.get(b, (b, 0))[0] != d for b in used)
+    ]
+
+
+def _whole(inside: Mapping[int, tuple[int, int]], buffer: int) -> tuple[int, int]:
+    """The buffer that is part of no other, and where in it `buffer` begins."""
+    start = 0
+    while buffer in inside:
+        buffer, more = inside[buffer]
+        start += more
+    return buffer, start
 
 
 def _rounded(size: int, line: int) -> int:

@@ -15,6 +15,9 @@ from diffkit.engine.views import (
 )
 
 NONE = -1
+# Elements of what is moved for little: copied once for all its readers, and computed
+# where it is wanted rather than copied there. Larger arrays keep memory for shorter.
+SMALL = 1024
 
 
 class Assembly:
@@ -32,6 +35,9 @@ class Assembly:
         self.in_place: list[tuple[int, ...]] = []
         self.constants: list[tuple[int, np.ndarray]] = []
         self.pinned: set[int] = set()
+        # A buffer that is a part of another one, and where in it it begins.
+        self.inside: dict[int, tuple[int, int]] = {}
+        self._copies: dict[View, View] = {}
         self._lists: list[np.ndarray] = []
         self._list_length = 0
         self._known_lists: dict[tuple[int, ...], int] = {}
@@ -140,6 +146,34 @@ class Assembly:
         out = self.new(view.shape)
         self.move("copy", view, out)
         return out
+
+    def copied_once(self, view: View) -> View:
+        """A contiguous copy; a small one is kept for whoever else asks for it."""
+        if view.elements > SMALL:
+            return self.copied(view)
+        copy = self._copies.get(view)
+        if copy is None:
+            copy = self._copies[view] = self.copied(view)
+        return copy
+
+    def put(self, view: View, target: View) -> None:
+        """Bring a view into a part of another buffer, copied only if it must be.
+
+        A small array in a whole buffer of its own is computed at its target.
+        """
+        buffer = view.buffer
+        if (
+            0 < view.elements <= SMALL
+            and view.elements == self.sizes[buffer]
+            and view.offset == 0
+            and view.is_contiguous
+            and target.is_contiguous
+            and buffer not in self.pinned
+            and buffer not in self.inside
+        ):
+            self.inside[buffer] = (target.buffer, target.offset)
+        else:
+            self.move("copy", view, target)
 
     def dense(self, view: View) -> View:
         """The view itself if it is contiguous, else a copy that is."""

@@ -22,6 +22,9 @@ SUMMING = {"contract", "reassoc"}
 intrinsic: Any = extending.intrinsic
 # Functions of numbers, copied into the loop that calls them so that it vectorises.
 scalar: Any = numba.njit(fastmath=CONTRACT, error_model="numpy", forceinline=True)
+# The same, rounded after every operation: as if each were an instruction of its own.
+# Said in so many words: a function that leaves it open is given its caller's mode.
+rounding_scalar: Any = numba.njit(fastmath=False, error_model="numpy", forceinline=True)
 summing_scalar: Any = numba.njit(
     fastmath=SUMMING, error_model="numpy", forceinline=True
 )

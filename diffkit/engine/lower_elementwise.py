@@ -69,7 +69,7 @@ def _simpler(assembly: Assembly, views: list[View]) -> list[View]:
 
     candidates = [v for v in views if not v.is_contiguous]
     worst = max(candidates, key=badness)
-    copy = assembly.copied(worst)
+    copy = assembly.copied_once(worst)
     return [copy if v == worst else v for v in views]
 
 

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
+
 from diffkit.engine.instructions import Assembly
-from diffkit.engine.views import Shape, Strides, View, contiguous, merged, transposed
+from diffkit.engine.lower_elementwise import lower_elementwise
+from diffkit.engine.views import (
+    Shape,
+    Strides,
+    View,
+    broadcast,
+    contiguous,
+    merged,
+    transposed,
+)
 from diffkit.graph import Node
 
 
 def lower_reduction(assembly: Assembly, node: Node, operands: list[View]) -> View:
     """sum, mean, prod, max, min, logsumexp over some axes."""
-    (view,) = operands
     axes = node.attribute("axes")
-    out = assembly.new(node.shape)
+    return _reduced(assembly, node.op.name, node.shape, operands[0], axes)
+
+
+def _reduced(
+    assembly: Assembly, kernel: str, shape: Shape, view: View, axes: tuple[int, ...]
+) -> View:
+    out = assembly.new(shape)
     if out.elements == 0:
         return out
     fields = _fields(view.shape, view.strides, axes)
@@ -23,7 +39,21 @@ def lower_reduction(assembly: Assembly, node: Node, operands: list[View]) -> Vie
         count = len(kept)
         fields = _fields(view.shape, view.strides, tuple(range(count, len(view.shape))))
         assert fields is not None
-    assembly.emit(node.op.name, fields, out, view)
+    assembly.emit(kernel, fields, out, view)
+    return out
+
+
+def lower_inner_product(assembly: Assembly, shape: Shape, operands: list[View]) -> View:
+    """Σ a·b over everything; where one loop cannot walk both, the product is made."""
+    full = np.broadcast_shapes(*[view.shape for view in operands])
+    views = [broadcast(view, full) for view in operands]
+    loops = merged(full, tuple(view.strides for view in views))
+    if len(loops) > 1 or 0 in full:
+        product = lower_elementwise(assembly, "multiply", full, views)
+        return _reduced(assembly, "sum", shape, product, tuple(range(len(full))))
+    out = assembly.new(shape)
+    fields = loops[0] if loops else (1, 0, 0)
+    assembly.emit("inner_product", fields, out, *views)
     return out
 
 

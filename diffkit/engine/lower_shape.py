@@ -82,7 +82,7 @@ def lower_scatter(assembly: Assembly, node: Node, operands: list[View]) -> View:
 
 
 def lower_concatenate(assembly: Assembly, node: Node, operands: list[View]) -> View:
-    """Every part copied to its place."""
+    """Every part brought to its place."""
     axis = node.attribute("axis")
     out = assembly.new(node.shape)
     start = 0
@@ -91,20 +91,20 @@ def lower_concatenate(assembly: Assembly, node: Node, operands: list[View]) -> V
             Span(start, 1, part.shape[axis]) if i == axis else Span(0, 1, n)
             for i, n in enumerate(node.shape)
         )
-        assembly.move("copy", part, sliced(out, key))
+        assembly.put(part, sliced(out, key))
         start += part.shape[axis]
     return out
 
 
 def lower_stack(assembly: Assembly, node: Node, operands: list[View]) -> View:
-    """Every part copied to its place along a new axis."""
+    """Every part brought to its place along a new axis."""
     axis = node.attribute("axis")
     out = assembly.new(node.shape)
     for position, part in enumerate(operands):
         key = tuple(
             position if i == axis else Span(0, 1, n) for i, n in enumerate(node.shape)
         )
-        assembly.move("copy", part, sliced(out, key))
+        assembly.put(part, sliced(out, key))
     return out
 
 

@@ -17,7 +17,11 @@ from diffkit.engine.instructions import Assembly
 from diffkit.engine.kernels.fields import OUT, A, B, C
 from diffkit.engine.lower_elementwise import lower_elementwise
 from diffkit.engine.lower_linear import lower_matmul
-from diffkit.engine.lower_reduce import lower_cumsum, lower_reduction
+from diffkit.engine.lower_reduce import (
+    lower_cumsum,
+    lower_inner_product,
+    lower_reduction,
+)
 from diffkit.engine.lower_shape import (
     lower_broadcast,
     lower_concatenate,
@@ -27,7 +31,7 @@ from diffkit.engine.lower_shape import (
     lower_stack,
     lower_transpose,
 )
-from diffkit.engine.peepholes import find_pullbacks
+from diffkit.engine.peepholes import find_fusions
 from diffkit.engine.prefetch import with_prefetches
 from diffkit.engine.views import View
 from diffkit.graph import Graph, Node
@@ -94,6 +98,7 @@ def lower(graph: Graph, dtype: np.dtype) -> Program:
             inputs=[view.buffer for view in inputs],
             constants=[buffer for buffer, _ in assembly.constants],
             outputs=[view.buffer for view in outputs],
+            inside=assembly.inside,
         ),
         dtype.itemsize,
     )
@@ -134,7 +139,7 @@ def _lower_nodes(graph: Graph, assembly: Assembly) -> list[View]:
     alive = graph.live()
     for place in graph.inputs:
         views[place] = assembly.input(graph.nodes[place].shape)
-    fused, skipped = find_pullbacks(graph)
+    fused, skipped = find_fusions(graph)
     for here, node in enumerate(graph.nodes):
         name = node.op.name
         if name == "input" or not alive[here] or here in skipped:
@@ -142,10 +147,12 @@ def _lower_nodes(graph: Graph, assembly: Assembly) -> list[View]:
         if name == "constant":
             views[here] = assembly.constant(node.attribute("value").array)
         elif here in fused:
-            kernel, operands = fused[here]
-            views[here] = lower_elementwise(
-                assembly, kernel, node.shape, [views[i] for i in operands]
-            )
+            kernel, places = fused[here]
+            operands = [views[i] for i in places]
+            if kernel == "inner_product":
+                views[here] = lower_inner_product(assembly, node.shape, operands)
+            else:
+                views[here] = lower_elementwise(assembly, kernel, node.shape, operands)
         else:
             operands = [views[i] for i in node.inputs]
             rule = LOWER.get(name)
@@ -162,6 +169,7 @@ def _own_output(assembly: Assembly, view: View) -> View:
     whole = view.offset == 0 and view.is_contiguous
     if (
         whole
+        and buffer not in assembly.inside
         and buffer not in assembly.pinned
         and assembly.sizes[buffer] == view.elements
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from diffkit.backends.base import Program
 from diffkit.backends.symbolic import EngineCompiled, SourceCompiled, Symbolic
+from diffkit.engine.kernels import OPCODES
+from diffkit.engine.kernels.fields import OPCODE
 from diffkit.errors import BackendError, UnknownNameError, UserInputError
 from diffkit.graph import reverse, trace, trace_arguments
 from diffkit.interpret.numpy import evaluate
@@ -366,9 +369,30 @@ def test_info_says_what_was_done() -> None:
         assert info.bytes > 0
         assert info.details["source_bytes"] > 100
         assert info.details["runtime"] == ("numpy" if form == "expanded" else "engine")
+        how = "generated source" if form == "expanded" else "row by row"
+        assert info.details["evaluation"].startswith(how)
     assert "reverse mode" in Symbolic().compile(program).info.details["method"]
     assert "reverse mode" in (Symbolic.__doc__ or "").replace("\n", " ")
     del leaves
+
+
+def test_a_term_of_a_sum_and_a_parameters_sum_are_one_instruction_each() -> None:
+    """What is evaluated is the scalar form, one pass a term and one a parameter."""
+    wide, samples = 7, 5
+
+    def f(w: Any, x: Any) -> Any:
+        return np.sum(np.tanh(x @ w) * x[:, 0])
+
+    args = (R.normal(size=wide), R.normal(size=(samples, wide)))
+    compiled = assert_agrees(f, args)
+    assert isinstance(compiled, EngineCompiled)
+    table = compiled.run.program.table  # type: ignore[attr-defined]
+    names = list(OPCODES)
+    kinds = Counter(names[opcode] for opcode in table[:, OPCODE])
+    assert kinds["multiply_add"] == wide - 1  # the first term is a product
+    assert kinds["inner_product"] == wide + 1  # one a parameter, and the loss
+    assert kinds["copy"] == wide  # columns of the data; no gradient is moved
+    assert kinds["sum"] == 0
 
 
 def test_stock_sympy_gives_the_same_gradient() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -277,3 +278,90 @@ def test_a_view_of_a_dying_buffer_is_not_overwritten(rng):
     graph = builder.graph([builder.apply(TABLE["subtract"], [a, first])])
     (got,) = compile_graph(graph)([x])
     np.testing.assert_allclose(got, np.exp(x) - np.exp(x)[0], rtol=1e-13, atol=1e-14)
+
+
+def kernels_of(machine):
+    names = list(OPCODES)
+    return Counter(names[opcode] for opcode in machine.program.table[:, OPCODE])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shapes", list(product(["", "r", "c", "rc"], repeat=3)))
+def test_a_product_and_a_sum_are_one_instruction_rounded_twice(shapes, dtype, rng):
+    """Bit for bit what a product and a sum give, however the operands repeat."""
+    sizes = {"": (), "r": (3, 1), "c": (1, 17), "rc": (3, 17)}
+    x, y, z = (rng.normal(size=sizes[name]).astype(dtype) for name in shapes)
+    graph = trace(lambda x, y, z: np.add(x * y, z), x, y, z)
+    machine = compile_graph(graph, dtype)
+    if np.broadcast_shapes(x.shape, y.shape) == graph.nodes[-1].shape:
+        assert kernels_of(machine) - Counter(copy=1) == {"multiply_add": 1}
+    np.testing.assert_array_equal(machine([x, y, z])[0], x * y + z)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1,), (5,), (20_000,), (3, 7), (0, 3)])
+def test_a_sum_of_products_is_one_instruction(shape, dtype, rng):
+    x, y = rng.normal(size=(2, *shape)).astype(dtype)
+    machine = compile_graph(trace(lambda x, y: np.sum(x * y), x, y), dtype)
+    assert kernels_of(machine) == ({"sum": 1} if 0 in shape else {"inner_product": 1})
+    tolerance = 1e-12 if dtype == "float64" else 1e-4
+    np.testing.assert_allclose(machine([x, y])[0], np.sum(x * y), tolerance, tolerance)
+
+
+def test_a_sum_of_products_along_other_loops(rng):
+    x, y, z = rng.normal(size=(4, 6)), rng.normal(size=(6, 4)), rng.normal(size=6)
+    f = lambda x, y, z: (np.sum(x * y.T), np.sum(x * z), np.sum(x[:, ::2] * 3.0))  # noqa: E731
+    graph = trace(f, x, y, z)
+    for mine, theirs in zip(compile_graph(graph)([x, y, z]), f(x, y, z), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12)
+
+
+def test_a_product_that_serves_others_is_kept(rng):
+    x, y = rng.normal(size=(2, 9))
+    f = lambda x, y: (x * y + 1.0, np.sum(x * y), x * y)  # noqa: E731
+    machine = compile_graph(simplify(trace(f, x, y)))
+    assert kernels_of(machine)["multiply"] == 1
+    for mine, theirs in zip(machine([x, y]), f(x, y), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-14)
+
+
+def test_small_parts_of_a_stack_are_computed_in_place(rng):
+    x = rng.normal(size=(2, 5))
+
+    def f(x):
+        parts = np.stack([np.exp(x[0]), np.tanh(x[1]), np.exp(x[0]) + 1.0, x[0]])
+        return np.concatenate([parts, np.stack([np.sin(x[1])])]), parts * parts[1]
+
+    machine = compile_graph(simplify(trace(f, x)))
+    # x[0], an input, is copied; `parts`, of use twice, is a part of the first output.
+    assert kernels_of(machine)["copy"] == 1
+    for mine, theirs in zip(machine([x]), f(x), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-14)
+
+
+def test_a_result_does_not_lie_on_a_stack_of_which_it_reads_a_part(rng):
+    """Row 0 is read for every row of the product, and would be overwritten by it."""
+    x = rng.normal(size=(2, 5))
+
+    def f(x):
+        row = np.exp(x[0])
+        return np.tanh(np.stack([row, np.exp(x[1])]) * row) + 1.0
+
+    graph = simplify(trace(f, x))
+    np.testing.assert_allclose(compile_graph(graph)([x])[0], f(x), rtol=1e-14)
+
+
+def test_a_part_that_is_an_output_too_is_given_whole(rng):
+    x = rng.normal(size=3)
+    f = lambda x: (np.exp(x), np.stack([np.exp(x), np.sin(x)]), np.exp(x))  # noqa: E731
+    for mine, theirs in zip(compile_graph(trace(f, x))([x]), f(x), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-14)
+
+
+def test_a_slice_read_often_is_copied_once(rng):
+    x, w = rng.normal(size=(8, 3)), rng.normal(size=4)
+    f = lambda x, w: [np.tanh(x[:, 1]) * w[k] + x[:, 1] for k in range(4)]  # noqa: E731
+    machine = compile_graph(trace(lambda x, w: tuple(f(x, w)), x, w))
+    assert kernels_of(machine)["copy"] == 1
+    for mine, theirs in zip(machine([x, w]), f(x, w), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-14, atol=1e-14)

@@ -202,6 +202,7 @@ class Symbolic:
             "sharing": sharing,
             "runtime": self.runs_on,
             "batch": scalars.why,
+            "evaluation": _EVALUATION[self.runs_on],
             "tree_operations": size.tree_operations,
             "tree_nodes": size.tree_nodes,
             "shared_operations": size.shared_operations,
@@ -282,6 +283,11 @@ class Symbolic:
 
 
 VALUE_ALONE = " for its value alone"  # the gradient would come on top of it
+_EVALUATION = {
+    "engine": "row by row, on scalars and columns; a product and the sum that takes it "
+    "in one pass",
+    "numpy": "generated source, on scalars and columns",
+}
 _METHOD = {
     "expanded": "differentiated parameter by parameter, written out",
     "cse": "differentiated parameter by parameter, shared afterwards",

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import float64
 
 from diffkit.engine import vector_math
-from diffkit.engine.jit import intrinsic, kernel, scalar
+from diffkit.engine.jit import intrinsic, kernel, rounding_scalar, scalar
 from diffkit.engine.kernels.fields import (
     A_INNER,
     A_OUTER,
@@ -162,6 +162,52 @@ def where(arena, row, lists):
                 x = load(arena, a + j)
                 y = load(arena, b + j)
                 store(arena, out + j, x if load(arena, c + j) != 0 else y)
+
+
+@rounding_scalar
+def _multiply_add(x, y, z):
+    return x * y + z
+
+
+@kernel
+def multiply_add(arena, row, lists):
+    """Out = a·b + c, rounded twice: what two instructions would give."""
+    keep_apart()
+    inner = row[INNER]
+    c_inner = row[C_INNER]
+    for i in range(row[OUTER]):
+        out = row[OUT] + i * inner
+        a, a_inner = row[A] + i * row[A_OUTER], row[A_INNER]
+        b, b_inner = row[B] + i * row[B_OUTER], row[B_INNER]
+        c = row[C] + i * row[C_OUTER]
+        if b_inner == 0:
+            a, a_inner, b, b_inner = b, b_inner, a, a_inner
+        if a_inner == 0 and b_inner == 0:
+            x = load(arena, a)
+            y = load(arena, b)
+            for j in range(inner):
+                z = load(arena, c + j * c_inner)
+                store(arena, out + j, _multiply_add(x, y, z))
+        elif a_inner == 0 and c_inner == 0:
+            x = load(arena, a)
+            z = load(arena, c)
+            for j in range(inner):
+                store(arena, out + j, _multiply_add(x, load(arena, b + j), z))
+        elif a_inner == 0:
+            x = load(arena, a)
+            for j in range(inner):
+                y = load(arena, b + j)
+                store(arena, out + j, _multiply_add(x, y, load(arena, c + j)))
+        elif c_inner == 0:
+            z = load(arena, c)
+            for j in range(inner):
+                x = load(arena, a + j)
+                store(arena, out + j, _multiply_add(x, load(arena, b + j), z))
+        else:
+            for j in range(inner):
+                x = load(arena, a + j)
+                y = load(arena, b + j)
+                store(arena, out + j, _multiply_add(x, y, load(arena, c + j)))
 
 
 @scalar

@@ -32,6 +32,10 @@ A_STEP_REDUCED: Final = 9
 A_STEP_INNER: Final = 10
 DIVISOR: Final = 11
 
+# Inner products: out = Σ a·b, one stride each.
+A_STEP: Final = 6
+B_STEP: Final = 7
+
 # Products: out[s] = a[s] @ b[s], (m, k) by (k, n), any strides.
 ROWS: Final = 5
 COLUMNS: Final = 6
@@ -44,7 +48,8 @@ STACK: Final = 12
 A_STACK: Final = 13
 B_STACK: Final = 14
 
-# Copies: `LIST` is where the dimensions, steps or indices start in the index lists.
+# Copies, and inner products: so many elements. `LIST` is where the dimensions, steps
+# or indices start in the index lists.
 COUNT: Final = 5
 LIST: Final = 6
 RANK: Final = 7

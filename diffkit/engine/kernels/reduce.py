@@ -11,18 +11,28 @@ from math import inf
 from numba import float64
 
 from diffkit.engine import vector_math
-from diffkit.engine.jit import kernel, scalar, summing_kernel, summing_scalar
+from diffkit.engine.jit import (
+    kernel,
+    rounding_scalar,
+    scalar,
+    summing_kernel,
+    summing_scalar,
+)
 from diffkit.engine.kernels.elementwise import larger, smaller
 from diffkit.engine.kernels.fields import (
+    A_STEP,
     A_STEP_INNER,
     A_STEP_OUTER,
     A_STEP_REDUCED,
+    B_STEP,
+    COUNT,
     DIVISOR,
     INNER,
     OUT,
     OUTER,
     REDUCED,
     A,
+    B,
 )
 from diffkit.engine.kernels.memory import (
     keep_apart,
@@ -117,6 +127,34 @@ def mean(arena, row, lists):
     divisor = number(arena, row[DIVISOR])
     for j in range(row[OUT], row[OUT] + size):
         arena[j] = arena[j] / divisor
+
+
+@rounding_scalar
+def _rounded_product(x, y):
+    return x * y
+
+
+@summing_kernel
+def inner_product(arena, row, lists):
+    """Out = Σ a·b, every product rounded: as a product summed afterwards."""
+    keep_apart()
+    count = row[COUNT]
+    a = offset_pointer(arena, row[A])
+    b = offset_pointer(arena, row[B])
+    a_step = row[A_STEP]
+    b_step = row[B_STEP]
+    total = number(arena, 0)
+    for first in range(0, count, SUM_BLOCK):
+        part = number(arena, 0)
+        last = min(first + SUM_BLOCK, count)
+        if a_step == 1 and b_step == 1:
+            for j in range(first, last):
+                part += _rounded_product(a[j], b[j])
+        else:
+            for j in range(first, last):
+                part += _rounded_product(a[j * a_step], b[j * b_step])
+        total += part
+    arena[row[OUT]] = total
 
 
 @kernel
