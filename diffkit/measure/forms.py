@@ -33,8 +33,9 @@ class Form:
     stopped, `needed` is the count that exceeded a budget, where that was the reason,
     and `seconds` (by phase) is then empty. Sizes are exact; `counted` says how they
     were obtained: on the formula that was `derived`, or, where it was stopped, `by
-    layers` (`count_forms`: the textbook's rules before SymPy simplifies; the form `cse`
-    as equal parts merged). They are None where neither is possible.
+    layers` or `row by row` (`count_forms`: the textbook's rules before SymPy
+    simplifies; the form `cse` as equal parts merged). They are None where none of
+    this is possible.
     """
 
     form: str
@@ -97,12 +98,12 @@ def symbolic_forms(
 def count_by_layers(source: Network | Problem) -> dict[str, dict[str, Any]]:
     """Sizes of the forms without deriving them, as fields of `Form`.
 
-    Raises UserInputError for a program that is not uniform: see `count_forms`.
+    Raises UserInputError for a large program that is not uniform: see `count_forms`.
     """
     traced = trace_program(*_parts(source), 0, False)
     names = [name for name in SIZES if name != "source_bytes"]
     return {
-        form: {name: getattr(count, name) for name in names} | {"counted": "by layers"}
+        form: {name: getattr(count, name) for name in (*names, "counted")}
         for form, count in count_forms(traced.program).items()
     }
 

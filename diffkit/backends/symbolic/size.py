@@ -47,10 +47,34 @@ class Size:
     @property
     def sharing_ratio(self) -> float:
         """Tree nodes per shared node; infinite past the range of a float."""
-        try:
-            return self.tree_nodes / max(self.shared_nodes, 1)
-        except OverflowError:
-            return float("inf")
+        return _ratio(self.tree_nodes, self.shared_nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The mathematical size of value and gradient in one form (integers, any size).
+
+    `counted` says how: `by layers` or `row by row`.
+    """
+
+    tree_operations: int
+    tree_nodes: int
+    shared_operations: int
+    shared_nodes: int
+    height: int
+    counted: str = "by layers"
+
+    @property
+    def sharing_ratio(self) -> float:
+        """Tree nodes per shared node; infinite past the range of a float."""
+        return _ratio(self.tree_nodes, self.shared_nodes)
+
+
+def _ratio(tree: int, shared: int) -> float:
+    try:
+        return tree / max(shared, 1)
+    except OverflowError:
+        return float("inf")
 
 
 def own_operations(head: str, arity: int) -> int:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from math import prod
 
 from diffkit.backends.symbolic.families import BATCH, NONE, Families, Labels
 from diffkit.graph import Graph, Node
@@ -149,6 +148,8 @@ def read_uniform(graph: Graph, wrt: Sequence[int], batch: int | None) -> Read:
     leaves: list[int] = []
     wanted = {graph.inputs[p] for p in wrt}
     indexed = {n.inputs[0] for n in graph.nodes if n.op.name == "index"}
+    for place in indexed & wanted:
+        _check_members(graph, place)
     for place, node in enumerate(graph.nodes):
         axes = labelling.of(place)
         varies: Labels = frozenset(x for x in axes if x is not None)
@@ -181,14 +182,30 @@ def read_uniform(graph: Graph, wrt: Sequence[int], batch: int | None) -> Read:
         rows.append(row)
     outputs = [rows[i] for i in graph.outputs]
     counts = [
-        int(np.prod([
+        prod(
             n
             for n, label in zip(graph.nodes[i].shape, labelling.of(i), strict=True)
             if label != BATCH
-        ]))
+        )
         for i in graph.outputs
-    ]  # fmt: skip
+    ]
     return Read(families, outputs, counts, leaves)
+
+
+def _check_members(graph: Graph, place: int) -> None:
+    """Raise unless a stack of parameters is used member by member, each of them."""
+    shape = graph.nodes[place].shape
+    members: set[tuple[int, ...]] = set()
+    for node in graph.nodes:
+        if place not in node.inputs:
+            continue
+        if node.op.name != "index":
+            raise NotUniformError("index of an array that is used whole too")
+        key = zip(node.attribute("key"), shape, strict=False)
+        members.add(tuple(k % n for k, n in key if isinstance(k, int)))
+    deep = {len(member) for member in members}
+    if len(deep) > 1 or len(members) < prod(shape[: deep.pop()]):
+        raise NotUniformError("index takes some members of a stack and not others")
 
 
 def _total(
