@@ -1,8 +1,8 @@
 """The command line: thin. Each command hands over to the rooms and shows the result.
 
-Exit codes: 0 done; 1 a check failed, a cell of an experiment raised or training
-diverged; 2 bad usage or bad input; 3 the disk is full; 130 interrupted, with everything
-finished kept.
+Exit codes: 0 done; 1 a check failed, a cell of an experiment raised, counts of two runs
+differ or training diverged; 2 bad usage or bad input; 3 the disk is full; 130
+interrupted, with everything finished kept.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 import diffkit as dk
-from diffkit import cli_compare, cli_formula, cli_run, cli_train, measure
+from diffkit import cli_compare, cli_formula, cli_results, cli_run, cli_train, measure
 from diffkit.cli_doctor import describe
 from diffkit.cli_show import error, note, table
 from diffkit.errors import (
@@ -75,6 +75,7 @@ def cli() -> None:
     Examples:
       diffkit list
       diffkit run cost_vs_depth --quick
+      diffkit results --experiment cost_vs_depth
       diffkit compare --sizes 10,64,32,1 --batch 32
       diffkit check losses.py:mean_square
       diffkit train iris
@@ -82,9 +83,9 @@ def cli() -> None:
       diffkit doctor
 
     \b
-    Exit codes: 0 done; 1 a check failed, an experiment raised or training
-    diverged; 2 bad usage or input; 3 disk full; 130 interrupted (finished cells
-    and checkpoints are kept).
+    Exit codes: 0 done; 1 a check failed, an experiment raised, counts differ or
+    training diverged; 2 bad usage or input; 3 disk full; 130 interrupted
+    (finished cells and checkpoints are kept).
     """
 
 
@@ -149,6 +150,8 @@ def run(name: str, quick: bool, output: Path | None) -> int:
 
 
 cli.add_command(cli_compare.compare)
+cli.add_command(cli_results.results)
+cli.add_command(cli_results.compare_runs)
 cli.add_command(cli_train.train_command)
 cli.add_command(cli_train.predict_command)
 cli.add_command(cli_formula.formula_command)

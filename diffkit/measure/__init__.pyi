@@ -127,6 +127,12 @@ from .rows import (
 from .rows import (
     case as case,
 )
+from .store.comparison import Comparison as Comparison
+from .store.comparison import Difference as Difference
+from .store.comparison import compare_rows as compare_rows
+from .store.results import COLUMNS as COLUMNS
+from .store.results import Results as Results
+from .store.results import Run as Run
 from .store.results import describe_store as describe_store
 from .store.results import find_results as find_results
 from .store.results import list_runs as list_runs

@@ -140,7 +140,8 @@ class Row:
     """One measured value, or the reason why there is none.
 
     ``value`` is None exactly where nothing was measured; integers stay Python
-    integers, so that a tree of 10⁹⁸ operations keeps every digit.
+    integers, so that a tree of 10⁹⁸ operations keeps every digit. ``threads`` is the
+    size of the largest thread pool, ``collector`` says when garbage was collected.
     """
 
     experiment: str
@@ -157,6 +158,7 @@ class Row:
     machine: str = ""
     versions: str = ""
     commit: str = ""
+    collector: str = ""
 
     def __post_init__(self) -> None:
         where = f"A row of {self.experiment!r} ({self.backend})"

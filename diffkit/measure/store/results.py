@@ -45,6 +45,7 @@ COLUMNS = (
     "machine",
     "versions",
     "commit",
+    "collector",
     "started",
     "finished",
     "run",

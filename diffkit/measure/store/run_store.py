@@ -32,7 +32,10 @@ Item = TypeVar("Item")
 
 # SQLite takes so many values in one statement everywhere (its own limit was 999).
 _CHUNK = 500
-_PUT_FACTS = f"INSERT OR IGNORE INTO facts ({', '.join(FACTS)}) VALUES (?, ?, ?, ?)"
+_PUT_FACTS = (
+    f"INSERT OR IGNORE INTO facts ({', '.join(FACTS)}) "
+    f"VALUES (?{', ?' * (len(FACTS) - 1)})"
+)
 _FIND_FACTS = "SELECT id FROM facts WHERE " + " AND ".join(
     f"{name} = ?" for name in FACTS
 )

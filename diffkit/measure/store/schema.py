@@ -37,7 +37,7 @@ FIELDS = (
     "seed",
 )
 #: Facts that the rows of a cell share, kept once for all that have the same.
-FACTS = ("threads", "machine", "versions", '"commit"')
+FACTS = ("threads", "machine", "versions", '"commit"', "collector")
 
 # `value` and `seed` have no type, so that SQLite keeps integers of up to 64 bits as
 # such; `exact` is the text of the value with every digit.
@@ -51,7 +51,8 @@ CREATE TABLE runs (
 CREATE TABLE facts (
     id INTEGER PRIMARY KEY,
     threads INTEGER NOT NULL, machine TEXT NOT NULL, versions TEXT NOT NULL,
-    "commit" TEXT NOT NULL, UNIQUE ({", ".join(FACTS)})
+    "commit" TEXT NOT NULL, collector TEXT NOT NULL,
+    UNIQUE ({", ".join(FACTS)})
 );
 CREATE TABLE cells (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -99,7 +100,7 @@ LEFT JOIN measurements ON measurements.cell = cells.id
 LEFT JOIN facts ON facts.id = measurements.facts
 """
 
-_ROW_FIELDS = (*FIELDS, "threads", "machine", "versions", "commit")
+_ROW_FIELDS = (*FIELDS, "threads", "machine", "versions", "commit", "collector")
 
 # Python refuses to write or read longer integers in decimal digits.
 _DECIMAL_BITS = 13_000
@@ -127,6 +128,7 @@ def to_record(row: Row) -> tuple[Any, ...]:
         row.machine,
         row.versions,
         row.commit,
+        row.collector,
     )
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from diffkit.errors import ExperimentError
 from diffkit.measure.cells import KEPT
 from diffkit.measure.limits import STATUSES
 from diffkit.measure.rows import Row
-from diffkit.measure.store.results import list_runs
+from diffkit.measure.store.results import COLUMNS, list_runs
 from diffkit.measure.store.run_store import RunStore, open_run, store_path
+from diffkit.measure.store.schema import FACTS, FIELDS
 from tests.measure.store.planted import cell, count
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,7 +57,14 @@ ROWS = st.builds(
     machine=st.text(),
     versions=st.text(),
     commit=st.text(),
+    collector=st.text(),
 )
+
+
+def test_the_store_has_a_column_for_every_field_of_a_row():
+    kept = {name.strip('"') for name in (*FIELDS, *FACTS)} - {"exact"}
+    assert kept == {item.name for item in fields(Row)}
+    assert kept < set(COLUMNS)
 
 
 @pytest.fixture(scope="module")
