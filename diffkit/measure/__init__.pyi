@@ -11,6 +11,10 @@ from .cells import (
 )
 from .claims import Claim as Claim
 from .claims import read_claims as read_claims
+from .descent import Descent as Descent
+from .descent import descend as descend
+from .descent import largest_that as largest_that
+from .descent import on_vector as on_vector
 from .exact_laws import ExactLaw as ExactLaw
 from .exact_laws import exact_law as exact_law
 from .experiment import (
@@ -173,3 +177,7 @@ from .user_code import (
 from .user_code import (
     load_file as load_file,
 )
+from .ways import WAYS as WAYS
+from .ways import Way as Way
+from .ways import prepare_by as prepare_by
+from .ways import relative_error as relative_error

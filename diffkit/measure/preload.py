@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from diffkit import optim
 from diffkit.measure import networks
 from diffkit.measure.gradient import warm_up
+from diffkit.measure.ways import WAYS
 from diffkit.train import data
 
 #: Imported for the time it takes.
-LOADED = (networks, data)
+LOADED = (networks, data, optim)
 
 # A mistake in here must not end the server: each cell warms up too, and says so itself.
 with suppress(Exception):
     warm_up()
+    for way in WAYS.values():
+        way.make()

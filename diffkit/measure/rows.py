@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
+
+import numpy as np
 
 from diffkit.errors import ExperimentError
 from diffkit.measure.limits import STATUSES, Limits
@@ -87,9 +89,9 @@ class Case:
     def row(
         self,
         metric: str,
-        value: float | None,
+        value: float | np.generic | None,
         *,
-        samples: Sequence[float] = (),
+        samples: Iterable[Any] = (),
         status: str = "ok",
         message: str = "",
     ) -> Row:
@@ -100,7 +102,8 @@ class Case:
             backend=self.backend,
             runtime=self.runtime,
             metric=metric,
-            value=value,
+            # NumPy's scalars would be written as their repr.
+            value=value.item() if isinstance(value, np.generic) else value,
             status=status,
             message=message,
             # Seven figures: no clock has more, and the files stay small.
