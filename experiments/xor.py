@@ -188,11 +188,11 @@ def figure(rows: Sequence[Row]):
         y_scale="linear",
         y_limits=(-0.05, 1.1),
     )
-    names = figures.looks(["linear", *(f"{w} tanh units" for w in (1, 2, 4, 8))])
+    names = figures.looks(["linear", *(f"{w} hidden" for w in (1, 2, 4, 8))])
     median = {
         "linear": report.samples_of(rows, "linear_bce_loss"),
         **{
-            f"{w} tanh units": report.samples_of(
+            f"{w} hidden": report.samples_of(
                 rows, f"width_{w}_curve_loss", activation="tanh"
             )
             for w in (1, 2, 4, 8)
@@ -206,7 +206,7 @@ def figure(rows: Sequence[Row]):
         ],
         title="A line stays at log 2: a coin's toss",
         x="step",
-        y="cross-entropy, median over seeds",
+        y="cross-entropy, median over seeds (tanh)",
         x_scale="linear",
         rules=[figures.Rule(float(np.log(2)), "log 2")],
     )
