@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from matplotlib.mathtext import MathTextParser
 
 from diffkit import cli
 from diffkit.backends.base import Program
@@ -21,6 +22,7 @@ from diffkit.errors import ExpressionBudgetError, UnknownNameError, UserInputErr
 from diffkit.graph import reverse
 from diffkit.interpret.numpy import evaluate
 from diffkit.ops import TABLE
+from tests.backends.read_mathml import Reader, text_of
 from tests.backends.test_symbolic import BATCH, PROGRAMS, program_of
 from tests.cases import mlp
 
@@ -85,12 +87,32 @@ def test_python_source_gives_the_gradient(batch: str) -> None:
         agree(list(found), truth, name)
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler")
+SOME = ("network", "net", "max", "cross entropy by index", "op power")
+EVERY = pytest.param(tuple(ALL), marks=pytest.mark.slow, id="every program")
+needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+
+
+@needs_gcc
+def test_c_source_of_some_programs_gives_the_gradient(tmp_path: Path) -> None:
+    made = programs()
+    assert_c_gives_the_gradient({n: made[n] for n in SOME}, "auto", tmp_path)
+
+
+@needs_gcc
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", ["auto", "written_out"])
-def test_c_source_compiles_without_a_warning_and_gives_the_gradient(
+def test_c_source_of_every_program_gives_the_gradient(
     batch: str, tmp_path: Path
 ) -> None:
-    made = programs()
+    assert_c_gives_the_gradient(programs(), batch, tmp_path)
+
+
+def assert_c_gives_the_gradient(
+    made: dict[str, tuple[Program, list[np.ndarray], list[np.ndarray]]],
+    batch: str,
+    tmp_path: Path,
+) -> None:
+    """Compiled without a warning, and run against reverse mode on NumPy."""
     files = []
     for place, (program, _, _) in enumerate(made.values()):
         source = formula(program, language="c", batch=batch)
@@ -138,6 +160,87 @@ def test_markup_is_well_formed() -> None:
         assert all(row.tag.endswith("mtr") for row in table)
         if "k0" not in plain[0]:
             assert len(table) == len(plain), name
+
+
+@pytest.mark.parametrize(
+    "batch", ["auto", pytest.param("written_out", marks=pytest.mark.slow)]
+)
+def test_mathml_means_the_gradient(batch: str) -> None:
+    for name, (program, leaves, truth) in programs().items():
+        source = formula(program, language="mathml", batch=batch)
+        inputs = dict(zip(identifiers(program.names), leaves, strict=True))
+        reader = Reader(inputs)
+        with np.errstate(all="ignore"):
+            found = [reader.run(source)]
+        for p in program.wrt:
+            entries = reader.derivatives[identifiers(program.names)[p]]
+            places = list(np.ndindex(leaves[p].shape))
+            assert list(entries) == places, name
+            flat = [entries[place] for place in places]
+            found.append(np.reshape(flat, leaves[p].shape))
+        agree(found, truth, name)
+
+
+CASES = re.compile(
+    r"\\begin{cases} (.*) & \\text{if } (.*) \\\\ (.*) & \\text{otherwise} "
+    r"\\end{cases}"
+)
+LATEX_SYMBOL = re.compile(r"(?<![\\A-Za-z])(?:\\mathrm{([^}]*)}|([A-Za-z]))_{([^{}]*)}")
+
+
+def latex_symbols(line: str) -> list[tuple[str, str]]:
+    line = re.sub(r"\\sum_{b=1}\^{[0-9]+}|\\log_2", "", line)
+    line = CASES.sub(r"\1 \2 \3", line)  # as they are read
+    found = LATEX_SYMBOL.findall(line.replace("&", ""))
+    return [(a.replace(r"\_", "_") or b, index) for a, b, index in found]
+
+
+def mathml_symbols(row: ET.Element) -> list[tuple[str, str]]:
+    return [
+        (text_of(node[0]), text_of(node[1]))
+        for node in row.iter()
+        if node.tag.endswith("}msub")
+    ]
+
+
+@pytest.mark.parametrize("names", [SOME, EVERY])
+def test_latex_is_set_line_by_line_and_says_what_mathml_says(
+    names: tuple[str, ...],
+) -> None:
+    """Each line is parsed by mathtext, which refuses what TeX would refuse."""
+    parser = MathTextParser("path")
+    seen: set[str] = set()  # but for their numbers
+    made = programs()
+    for name in names:
+        program = made[name][0]
+        source = formula(program, language="latex")
+        lines = [line.removesuffix(r" \\") for line in source.splitlines()[1:-1]]
+        (table,) = ET.fromstring(formula(program, language="mathml"))
+        assert len(lines) == len(table), name
+        for line, row in zip(lines, table, strict=True):
+            assert latex_symbols(line) == mathml_symbols(row), (name, line)
+            left, right = line.split(" &= ")
+            cases = CASES.fullmatch(right)
+            for part in [left, *(cases.groups() if cases else [right])]:
+                alike = re.sub("[0-9]+", "1", part)
+                if alike not in seen:
+                    seen.add(alike)
+                    parser.parse(f"${part}$")
+
+
+def test_mathtext_refuses_broken_markup() -> None:
+    for broken in (r"\frac{1}", r"\left(x", r"{x", r"x^", r"\operatornam{x}"):
+        with pytest.raises(ValueError):  # noqa: PT011
+            MathTextParser("path").parse(f"${broken}$")
+
+
+def test_an_input_is_never_taken_for_an_intermediate() -> None:
+    """v_1 of an input named v and line 1 would look alike in LaTeX."""
+    source = formula(lambda v: np.sum(np.sin(v) * v), [W[0]], language="mathml")
+    (table,) = ET.fromstring(source)
+    lefts = [mathml_symbols(row)[:1] for row in table]
+    assert [("v", "1")] in lefts
+    assert ("v_", "1") in [pair for row in table for pair in mathml_symbols(row)]
 
 
 def test_one_named_intermediate_a_line() -> None:

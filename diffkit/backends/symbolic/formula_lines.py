@@ -205,7 +205,7 @@ def identifiers(names: Sequence[str]) -> list[str]:
         plain = "_".join(re.findall("[A-Za-z0-9]+", name)) or "x"
         if plain[0].isdigit():
             plain = f"x_{plain}"
-        taken = re.fullmatch("[vk][0-9]+|np|math|b|L", plain) or plain in RESERVED
+        taken = re.fullmatch("[vk][0-9]*|np|math|b|L", plain) or plain in RESERVED
         if taken or iskeyword(plain):
             plain += "_"
         while plain in made:

@@ -23,8 +23,8 @@ RELATIONS = {
     "less_equal": ("≤", r"\leq", "≤"),
     "greater": (">", ">", ">"),
     "greater_equal": ("≥", r"\geq", "≥"),
-    "logical_and": ("and", r"\land", "∧"),
-    "logical_or": ("or", r"\lor", "∨"),
+    "logical_and": ("and", r"\wedge", "∧"),
+    "logical_or": ("or", r"\vee", "∨"),
     "logical_xor": ("xor", r"\oplus", "⊕"),
 }
 UPRIGHT = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh")
@@ -179,7 +179,7 @@ def _latex_function(head: str, x: Sequence[str]) -> str:
     if head == "real_power":
         return f"{{{x[0]}}}^{{{x[1]}}}"
     if head == "logical_not":
-        return rf"\lnot {x[0]}"
+        return rf"\neg {x[0]}"
     word = head.replace("_", r"\_")
     name = LATEX_NAMES.get(head, rf"\operatorname{{{word}}}")
     return rf"{name}\left({', '.join(x)}\right)"
