@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -196,27 +196,3 @@ class Row:
     def stamped(self, **facts: Any) -> Row:
         """The same row with facts about the run filled in."""
         return replace(self, **facts)
-
-
-def to_json(row: Row) -> dict[str, Any]:
-    """The row as plain JSON values."""
-    return {**asdict(row), "parameters": dict(row.parameters)}
-
-
-def from_json(record: Mapping[str, Any]) -> Row:
-    """The row that `to_json` wrote; raises `ExperimentError` on anything else.
-
-    >>> row = case("e", "autodiff", depth=2).row("tree_operations", 10**40)
-    >>> from_json(to_json(row)) == row
-    True
-    """
-    names = {item.name for item in fields(Row)}
-    if not isinstance(record, Mapping) or set(record) != names:
-        raise ExperimentError("A stored row does not have the fields of a row.")
-    return Row(
-        **{
-            **record,
-            "parameters": tuple(record["parameters"].items()),
-            "samples": tuple(record["samples"]),
-        }
-    )

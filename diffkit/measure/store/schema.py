@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from numbers import Integral
 from typing import Any
 
@@ -145,8 +146,8 @@ def from_record(record: Sequence[Any]) -> Row:
         **{
             **named,
             "value": None if exact is None else read_exact(exact),
-            "parameters": tuple(json.loads(named["parameters"]).items()),
-            "samples": tuple(json.loads(named["samples"])),
+            "parameters": _parameters(named["parameters"]),
+            "samples": _samples(named["samples"]),
             "seed": int(named["seed"]),
         }
     )
@@ -193,6 +194,17 @@ def last_of(rows: Sequence[Row]) -> Row:
 def is_kept(rows: Sequence[Row]) -> bool:
     """Whether measuring the cell again would tell nothing new."""
     return last_of(rows).status in KEPT
+
+
+def _samples(text: str) -> tuple[float, ...]:
+    # Most rows have none.
+    return () if text == "[]" else tuple(json.loads(text))
+
+
+@lru_cache(maxsize=64)
+def _parameters(text: str) -> tuple[tuple[str, Any], ...]:
+    """The same text stands in every row of a cell."""
+    return tuple(json.loads(text).items())
 
 
 def _written(value: float | None) -> tuple[int | float | None, str | None]:
