@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
 from diffkit.report.numbers import log10
 
+#: Places over more decades than this are not counts of something: a label at each
+#: would be a long number.
+_DECADES = 4
+
 
 def tick_places(axes: Axes, ticks: Sequence[float]) -> None:
-    """Tick at the measured places, thinned until the labels do not touch."""
+    """Tick at the measured places, thinned until the labels do not touch.
+
+    Where they span many decades, powers of ten are ticked instead.
+    """
     kept: list[float] = []
+    if ticks and log10(ticks[-1] / ticks[0]) > _DECADES:
+        first, last = math.ceil(log10(ticks[0])), math.floor(log10(ticks[-1]))
+        places = range(first, last + 1, max(1, -(-(last - first) // 6)))
+        axes.set_xticks([10.0**p for p in places], [f"$10^{{{p}}}$" for p in places])
+        axes.set_xticks([], minor=True)
+        return
     if ticks:
         total = max(log10(ticks[-1] / ticks[0]), 1e-9)
         for tick in ticks:
