@@ -72,7 +72,7 @@ def test_everything_beyond_is_called_an_extrapolation(tmp_path: Path) -> None:
     assert "extrapolation" in EXPERIMENT.answer
     figure = EXPERIMENT.figure(rows)
     for axes in figure.axes:
-        assert "Extrapolation" in axes.get_title("left")
+        assert "Extrapolation" in axes.get_title("left") + axes.get_title()
         assert "measured where" in axes.get_xlabel()
     names = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert sum("extrapolated" in name for name in names) == 4
