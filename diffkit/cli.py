@@ -16,7 +16,15 @@ from pathlib import Path
 import click
 
 import diffkit as dk
-from diffkit import cli_compare, cli_formula, cli_results, cli_run, cli_train, measure
+from diffkit import (
+    cli_compare,
+    cli_formula,
+    cli_report,
+    cli_results,
+    cli_run,
+    cli_train,
+    measure,
+)
 from diffkit.cli_doctor import describe
 from diffkit.cli_show import error, note, table
 from diffkit.errors import (
@@ -76,6 +84,7 @@ def cli() -> None:
       diffkit list
       diffkit run cost_vs_depth --quick
       diffkit results --experiment cost_vs_depth
+      diffkit report --check
       diffkit compare --sizes 10,64,32,1 --batch 32
       diffkit check losses.py:mean_square
       diffkit train iris
@@ -152,6 +161,7 @@ def run(name: str, quick: bool, output: Path | None) -> int:
 cli.add_command(cli_compare.compare)
 cli.add_command(cli_results.results)
 cli.add_command(cli_results.compare_runs)
+cli.add_command(cli_report.report_command)
 cli.add_command(cli_train.train_command)
 cli.add_command(cli_train.predict_command)
 cli.add_command(cli_formula.formula_command)

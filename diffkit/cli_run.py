@@ -8,8 +8,8 @@ from typing import Any
 
 import diffkit as dk
 from diffkit import measure, report
-from diffkit.cli_show import meter, note, warn
-from diffkit.errors import UserInputError
+from diffkit.cli_show import meter, near, note, warn
+from diffkit.errors import PageError, UserInputError
 
 _WAYS_TO_STOP = {
     "ok": "",
@@ -39,17 +39,21 @@ def run_experiments(
         for item in found:
             swept = _sweep(item, mode, registry.root, store)
             failed += len(swept.failed)
-            page = report.write_report(item, swept.rows, reports, mode)
-            note(f"{item.experiment.name}: {_summary(swept)} → {_near(page)}")
+            try:
+                page = near(report.write_report(item, swept.rows, reports, mode))
+            except PageError as problem:
+                failed += 1
+                page = f"no page: {problem}"
+            note(f"{item.experiment.name}: {_summary(swept)} → {page}")
             for cell in swept.failed:
                 warn(f"{item.experiment.name}, {cell.case.label}: {cell.message}")
         for text in store.notices:
             warn(text)
-        note(f"run {store.run} → {_near(store.path)}")
+        note(f"run {store.run} → {near(store.path)}")
     path, problems = report.write_index(registry, reports)
     for problem in problems:
         warn(f"left out of the index: {problem}")
-    note(f"index → {_near(path)}")
+    note(f"index → {near(path)}")
     return failed == 0
 
 
@@ -76,12 +80,6 @@ def _sweep(
     for text in swept.damaged:
         warn(f"{text} It was measured again.")
     return swept
-
-
-def _near(path: Path) -> Path:
-    """The path as seen from here, where it lies below."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _summary(swept: measure.Sweep) -> str:

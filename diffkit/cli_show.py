@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -88,3 +89,9 @@ def meter(title: str) -> Iterator[Meter]:
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield Meter(progress, progress.add_task("", total=None))
+
+
+def near(path: Path) -> Path:
+    """The path as seen from here, where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -134,6 +134,10 @@ class ReportError(DiffkitError, OSError):
     """A report folder or file that cannot be read or written."""
 
 
+class PageError(ReportError):
+    """A page that cannot be made from its rows; the rows are kept."""
+
+
 class ExperimentError(DiffkitError):
     """An experiment that is missing, broken, or gave rows that do not fit."""
 

@@ -394,6 +394,7 @@ METRICS = {
     "peak_bytes": "by how much the process grew while preparing and at the first call",
     "relative_error": "largest deviation over the largest entry of the gradient",
     "worst_entry_relative_error": "largest deviation of an entry over that entry",
+    "parameters_count": "parameters of the network",
     "reference_bits": "working precision that proved the reference",
     "cell_seconds": "the whole cell, with how it ended",
 }

@@ -186,7 +186,8 @@ def figure(rows: Sequence[Row]):
     bars.set_xlim(left=0)
     bars.set_xlabel("worst error, ulps of the gradient's largest entry")
     bars.set_title("Random programs, by an op that they contain")
-    bars.legend(frameon=False)
+    if names:
+        bars.legend(frameon=False)
     for name, colour in (
         ("tanh", "#D55E00"),
         ("sigmoid", "#0072B2"),
@@ -206,7 +207,8 @@ def figure(rows: Sequence[Row]):
     curves.set_xlabel("z")
     curves.set_ylabel("error of the derivative, ulps")
     curves.set_title("Digits lost on the way to saturation")
-    curves.legend(frameon=False)
+    if curves.lines:
+        curves.legend(frameon=False)
     return shown
 
 
@@ -366,6 +368,7 @@ EXPERIMENT = measure.Experiment(
     answer=ANSWER,
     page=PAGE,
     metrics=METRICS,
+    tables=lambda rows: {},  # The page has its own.
 )
 
 if __name__ == "__main__":

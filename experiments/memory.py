@@ -119,13 +119,13 @@ def trade(rows: Sequence[Row]) -> list[tuple[str, float, int]]:
     for row in rows:
         if row["sweep"] == "interval" and row.value is not None:
             found.setdefault(str(row["checkpoint"]), {})[row.metric] = row.value
-    if "none" not in found:
+    if "run_operations" not in found.get("none", {}):
         return []
     alone = found["none"]["run_operations"]
     return [
         (name, got["run_operations"] / alone, int(got["workspace_bytes"]))
         for name in INTERVALS
-        if (got := found.get(name))
+        if "run_operations" in (got := found.get(name, {}))
     ]
 
 

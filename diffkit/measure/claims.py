@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from diffkit.errors import ExperimentError
 
@@ -32,17 +33,39 @@ def read_claims(folder: Path) -> Mapping[str, Claim]:
 
     Raises `ExperimentError` when the list cannot be read.
     """
-    path = folder / FILE
+    record = _read(folder)
     try:
-        record = tomllib.loads(path.read_text("utf-8"))
         return {
             name: Claim(name, tuple(said["sources"]), str(said["text"]))
-            for name, said in record["claims"].items()
+            for name, said in record.get("claims", {}).items()
         }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def read_sources(folder: Path) -> Mapping[str, str]:
+    """Titles of the sources that claims name by a letter, as listed beside them.
+
+    Raises `ExperimentError` when the list cannot be read.
+    """
+    record = _read(folder)
+    try:
+        return {name: str(title) for name, title in record.get("sources", {}).items()}
+    except (TypeError, AttributeError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _read(folder: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads((folder / FILE).read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ExperimentError(
-            f"{path} does not list claims: {error}. Each is a table [claims.C1] with "
-            "sources = [...] and text = '...'."
-        ) from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> ExperimentError:
+    return ExperimentError(
+        f"{folder / FILE} does not list claims: {error}. Each is a table [claims.C1] "
+        "with sources = [...] and text = '...'."
+    )

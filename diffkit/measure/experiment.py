@@ -49,7 +49,10 @@ class Experiment:
     ``cases(mode)`` lists what to measure; ``measure(case)`` gives the rows of one case
     and runs in a process of its own; ``figure(rows)`` gives a Matplotlib figure;
     ``findings(rows)`` gives the facts; ``answer`` and ``page`` are Markdown templates
-    that contain no typed number.
+    that contain no typed number. ``metrics`` says what each column of the data means;
+    ``tables(rows)`` gives the tables beside the figure (title → Markdown), which
+    without it are one: the first of ``metrics`` by case. All of them must do with rows
+    that are missing.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Experiment:
     answer: str
     page: str
     metrics: Mapping[str, str] = field(default_factory=dict)
+    tables: Callable[[Sequence[Row]], Mapping[str, str]] | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):

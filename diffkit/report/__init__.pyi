@@ -2,6 +2,8 @@ from . import figures as figures
 from . import numbers as numbers
 from . import page as page
 from . import training as training
+from .check import check_pages as check_pages
+from .compact import compact_tables as compact_tables
 from .lookup import rows_of as rows_of
 from .lookup import said as said
 from .lookup import samples_of as samples_of
@@ -13,4 +15,5 @@ from .table import read_rows as read_rows
 from .table import to_csv as to_csv
 from .write import check_writable as check_writable
 from .write import write_index as write_index
+from .write import write_pages as write_pages
 from .write import write_report as write_report

@@ -5,21 +5,45 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from diffkit.errors import ReportError
 from diffkit.measure.claims import FILE, Claim
-from diffkit.measure.experiment import Experiment, Findings, Verdict
+from diffkit.measure.experiment import MODES, Experiment, Findings, Mode, Verdict
 from diffkit.measure.rows import CELL_METRIC, Row
+from diffkit.report.compact import compact_tables
 from diffkit.report.numbers import count
 from diffkit.report.table import markdown_table
+from diffkit.report.templates import template
 
-_HOLDS = {
+#: A verdict in words.
+HOLDS: Mapping[str, str] = {
     "right": "holds",
     "wrong": "**does not hold**",
     "conditional": "holds under conditions",
     "measured": "measured",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The parts of one experiment's page, as Markdown; numbers are already words."""
+
+    name: str
+    question: str
+    answer: str
+    body: str
+    tables: Mapping[str, str]
+    verdicts: str
+    stopped: str
+    metrics: Mapping[str, str]
+    provenance: str
+
+    def markdown(self) -> str:
+        """The page as a file of its own."""
+        return template("page.md.j2").render(page=self)
 
 
 def fill(template: str, facts: Mapping[str, Any], where: str) -> str:
@@ -50,46 +74,35 @@ def fill(template: str, facts: Mapping[str, Any], where: str) -> str:
         ) from error
 
 
-def render(
+def compose(
     experiment: Experiment,
     findings: Findings,
     rows: Sequence[Row],
     mode: str,
     claims: Mapping[str, Claim],
-) -> str:
-    """The Markdown page of one experiment."""
-    where = f"The page of {experiment.name!r}"
+) -> Page:
+    """The page of one experiment; raises `ReportError` where words and rows disagree.
+
+    Its tables are those of the experiment, or else its first metric by case.
+    """
     facts = findings.facts
-    parts = [
-        "<!-- Written by diffkit from data.csv. Do not edit: run it again. -->",
-        f"# {experiment.question}",
-        f"**{_answer(experiment, findings)}**",
-        f"![{experiment.question}](figure.svg)",
-        fill(experiment.page, facts, where).strip(),
-    ]
-    if findings.verdicts:
-        parts += [
-            "## Claims",
-            markdown_table(
-                ["claim", "as claimed", "as measured", "verdict"],
-                [
-                    [v.claim, claimed(v, claims), v.measured, _HOLDS[v.holds]]
-                    for v in findings.verdicts
-                ],
-                numbers_from=4,
-            ),
-        ]
-    if stopped := stopped_table(rows):
-        parts += ["## Cells that were stopped", stopped]
-    if experiment.metrics:
-        parts += [
-            "## What the columns mean",
-            "\n".join(
-                f"* `{name}`: {meaning}" for name, meaning in experiment.metrics.items()
-            ),
-        ]
-    parts += ["## How it was measured", _provenance(experiment, rows, mode)]
-    return "\n\n".join(parts) + "\n"
+    tables = (
+        compact_tables(rows, experiment.metrics)
+        if experiment.tables is None
+        else experiment.tables(rows)
+    )
+    answer = fill(experiment.answer, facts, f"The answer of {experiment.name!r}")
+    return Page(
+        name=experiment.name,
+        question=experiment.question,
+        answer=" ".join(answer.split()),
+        body=fill(experiment.page, facts, f"The page of {experiment.name!r}").strip(),
+        tables=dict(tables),
+        verdicts=_verdicts(findings.verdicts, claims),
+        stopped=stopped_table(rows),
+        metrics=dict(experiment.metrics),
+        provenance=_provenance(experiment, rows, mode),
+    )
 
 
 def claimed(verdict: Verdict, claims: Mapping[str, Claim]) -> str:
@@ -118,40 +131,35 @@ def stopped_table(rows: Sequence[Row]) -> str:
     return markdown_table(header, lines, numbers_from=4) if lines else ""
 
 
-def index(entries: Sequence[tuple[Experiment, Findings]]) -> str:
-    """The Markdown index of all reports: question, answer, thumbnail."""
-    lines = [
-        [
-            f"[{experiment.question}]({experiment.name}/README.md)",
-            _answer(experiment, findings),
-            (
-                f'<img src="{experiment.name}/figure.png" width="240" '
-                f'alt="Figure of {experiment.name}">'
-            ),
-        ]
-        for experiment, findings in entries
-    ]
-    return (
-        "\n\n".join(
-            [
-                "<!-- Written by diffkit. Do not edit: run `make report`. -->",
-                "# What diffkit measured",
-                (
-                    "Each page is written from the `data.csv` beside it, which names "
-                    "the machine, the versions and the commit of every row. "
-                    "`make report` measures all of it again."
-                ),
-                markdown_table(["question", "answer", "figure"], lines, numbers_from=3),
-            ]
-        )
-        + "\n"
+def mode_of(experiment: Experiment, rows: Sequence[Row], page: Path) -> Mode:
+    """Which cases were measured: as the page says, or else by what the rows are.
+
+    Without a page they are quick when each of their cells is one of the quick cases.
+    """
+    try:
+        text = page.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    said = re.search(rf"`diffkit run {experiment.name} --(\w+)`", text)
+    for mode in MODES:
+        if said and said[1] == mode:
+            return mode
+    quick = {
+        (case.parameters, case.backend, case.runtime)
+        for case in experiment.cases("quick")
+    }
+    cells = {(row.parameters, row.backend, row.runtime) for row in rows}
+    return "quick" if cells <= quick else "full"
+
+
+def _verdicts(verdicts: Sequence[Verdict], claims: Mapping[str, Claim]) -> str:
+    if not verdicts:
+        return ""
+    return markdown_table(
+        ["claim", "as claimed", "as measured", "verdict"],
+        [[v.claim, claimed(v, claims), v.measured, HOLDS[v.holds]] for v in verdicts],
+        numbers_from=4,
     )
-
-
-def _answer(experiment: Experiment, findings: Findings) -> str:
-    """The answer in one line, as it stands in a table."""
-    where = f"The answer of {experiment.name!r}"
-    return " ".join(fill(experiment.answer, findings.facts, where).split())
 
 
 def _provenance(experiment: Experiment, rows: Sequence[Row], mode: str) -> str:

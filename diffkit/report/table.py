@@ -121,10 +121,15 @@ def markdown_table(
     """
     rule = ["---:" if i >= numbers_from else "---" for i in range(len(header))]
     text = [
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
+        "| " + " | ".join(map(_one_line, line)) + " |"
         for line in (header, rule, *lines)
     ]
     return "\n".join(text)
+
+
+def _one_line(cell: str) -> str:
+    """A cell without what would end it: a line break or a bar."""
+    return " ".join(cell.split("\n")).replace("|", "\\|")
 
 
 def _parameter_names(rows: Sequence[Row]) -> list[str]:

@@ -1,18 +1,18 @@
-"""Write what a sweep measured: data, figure, page, and the index of all pages."""
+"""Write what a sweep measured: data, figures, pages, and what stands over them."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from diffkit.errors import DiffkitError, ReportError
+from diffkit.errors import PageError, ReportError
 from diffkit.files import write_atomically
-from diffkit.measure.experiment import Experiment, Findings, Found, Registry
+from diffkit.measure.experiment import Found, Registry
 from diffkit.measure.rows import Row
-from diffkit.report import page
-from diffkit.report.figures import house_style, save
-from diffkit.report.table import read_rows, to_csv
+from diffkit.report.chapters import FIGURES, Chapter, chapter_of, read_chapters
+from diffkit.report.summaries import summaries
+from diffkit.report.table import to_csv
 
 
 def check_writable(folder: Path) -> None:
@@ -34,46 +34,83 @@ def check_writable(folder: Path) -> None:
 
 
 def write_report(found: Found, rows: Sequence[Row], reports: Path, mode: str) -> Path:
-    """Write ``data.csv``, both figures and ``README.md``; gives the page's path."""
-    experiment = found.experiment
-    folder = reports / experiment.name
+    """Write ``data.csv``, both figures and ``README.md``; gives the page's path.
+
+    Raises `PageError` when the page cannot be made from the rows, which are kept.
+    """
+    folder = reports / found.experiment.name
     check_writable(folder)
-    findings = experiment.findings(rows)
-    text = page.render(experiment, findings, rows, mode, found.claims)
-    with house_style():
-        figure = experiment.figure(rows)
-    _write(folder / "data.csv", to_csv(rows))
-    save(figure, folder)
-    _write(folder / "README.md", text)
+    _write(folder / "data.csv", to_csv(rows).encode())
+    chapter = chapter_of(found, rows, mode)
+    _write_all(folder, chapter.files())
+    if chapter.problem:
+        raise PageError(chapter.problem)
     return folder / "README.md"
 
 
 def write_index(registry: Registry, reports: Path) -> tuple[Path, list[str]]:
-    """Write ``reports/README.md`` from every page's data; gives what was left out.
+    """Write what stands over all pages, from their data; gives what was left out.
 
-    A report whose data cannot be read any more is named in the second result and does
-    not keep the others from being listed.
+    That is ``README.md``, ``claims.md``, ``ERRATA.md`` and ``report.html``. A report
+    whose data cannot be read any more is named in the second result and does not keep
+    the others from being listed.
     """
-    entries: list[tuple[Experiment, Findings]] = []
-    problems: list[str] = []
-    for name in registry:
-        found: Found = registry[name]
-        data = reports / name / "data.csv"
-        if not data.exists():
-            continue
+    chapters = read_chapters(registry, reports)
+    _write_summaries(registry, reports, chapters)
+    return reports / "README.md", [one.problem for one in chapters if one.problem]
+
+
+def write_pages(
+    registry: Registry,
+    reports: Path,
+    names: Sequence[str] = (),
+    *,
+    workers: int | None = None,
+) -> tuple[list[str], list[str]]:
+    """Write pages and figures again from their data, then what stands over them.
+
+    Only those of ``names``, where some are given. Gives the names written, and a
+    sentence for every report that could not be made from its data.
+    """
+    check_writable(reports)
+    wanted = list(names or registry)
+    chapters = read_chapters(registry, reports, draw=wanted, workers=workers)
+    problems = [one.problem for one in chapters if one.problem]
+    written = []
+    for chapter in chapters:
+        if chapter.name in wanted and chapter.text is not None:
+            _write_all(reports / chapter.name, chapter.files())
+            written.append(chapter.name)
+    _write_summaries(registry, reports, chapters)
+    return written, problems
+
+
+def _write_summaries(
+    registry: Registry, reports: Path, chapters: Sequence[Chapter]
+) -> None:
+    figures = {one.name: _figures_in(reports / one.name) for one in chapters}
+    files, _ = summaries(registry, chapters, figures)
+    _write_all(reports, files)
+
+
+def _figures_in(folder: Path) -> dict[str, bytes]:
+    found = {}
+    for name in FIGURES:
         try:
-            rows = read_rows(data)
-            entries.append((found.experiment, found.experiment.findings(rows)))
-        except DiffkitError as error:
-            problems.append(str(error))
-    path = reports / "README.md"
-    _write(path, page.index(entries))
-    return path, problems
+            found[name] = (folder / name).read_bytes()
+        except OSError:
+            continue
+    return found
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a page whole: a reader never sees half of one."""
+def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        _write(folder / name, data)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole: a reader never sees half of one."""
     try:
-        write_atomically(path, text.encode())
+        write_atomically(path, data)
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error.strerror}") from error
