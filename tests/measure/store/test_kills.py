@@ -14,11 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from diffkit.measure.experiment import load_experiment
 from diffkit.measure.rows import CELL_METRIC
 from diffkit.measure.store.results import list_runs, stored_rows
 from diffkit.measure.store.run_store import RunStore, store_path
-from diffkit.measure.sweep import run_sweep
 from tests.measure.store.planted import cell
 from tests.measure.tiny import calls, write_project
 
@@ -40,11 +38,18 @@ for number in range(int(sys.argv[3])):
 store.close()
 """
 
+# The engine is not measured here, and loading it into twenty servers takes minutes.
 SWEEPING = """
 import sys
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from diffkit.measure.experiment import load_experiment
 from diffkit.measure.sweep import run_sweep
+
+preload = ForkServerContext.set_forkserver_preload
+ForkServerContext.set_forkserver_preload = lambda context, names: preload(
+    context, ["diffkit.measure.sweep", "diffkit.report.figures"]
+)
 
 if __name__ == "__main__":
     root = Path(sys.argv[1])
@@ -114,14 +119,15 @@ def test_three_kills_of_a_process_that_saves_lose_and_repeat_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_twenty_kills_of_a_sweep_end_with_the_cells_of_an_undisturbed_one(tmp_path):
-    kinds = ["ok", "ok", "too_large"] * 40
+    kinds = ["ok", "ok", "too_large"] * 30
     disturbed, undisturbed = tmp_path / "disturbed", tmp_path / "undisturbed"
-    paths = {root: write_project(root, kinds) for root in (disturbed, undisturbed)}
+    for root in (disturbed, undisturbed):
+        write_project(root, kinds)
     script = tmp_path / "sweeping.py"
     script.write_text(SWEEPING)
     rng = random.Random(11)
     for _ in range(20):
-        kill_at_random(start(script, disturbed), rng, 5)
+        kill_at_random(start(script, disturbed), rng, 3)
     unfinished = len(kept_keys(store_path(disturbed)))
     assert 20 <= unfinished < len(kinds)
     ended_well(start(script, disturbed))
@@ -133,8 +139,7 @@ def test_twenty_kills_of_a_sweep_end_with_the_cells_of_an_undisturbed_one(tmp_pa
     assert set(calls(disturbed)) == set(calls(undisturbed))
     assert len(calls(disturbed)) <= len(kinds) + 20
     before = calls(disturbed)
-    again = run_sweep(load_experiment(paths[disturbed]), "quick", disturbed)
-    assert all(cell.reused for cell in again.cells)
+    ended_well(start(script, disturbed))
     assert calls(disturbed) == before
 
 
