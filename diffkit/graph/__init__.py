@@ -1,6 +1,11 @@
 """Programs as values: trace a function, differentiate the graph, measure its size."""
 
-from diffkit.graph import numpy_functions, numpy_shapes, numpy_ufuncs
+from diffkit.graph import (
+    numpy_functions,
+    numpy_methods,
+    numpy_shapes,
+    numpy_ufuncs,
+)
 from diffkit.graph.checkpoint import (
     Checkpoint,
     recomputed_operations,
@@ -16,7 +21,7 @@ from diffkit.graph.trace import Structure, Tracing, trace, trace_arguments
 from diffkit.graph.traced import Traced
 
 # Importing these is what teaches `Traced` NumPy's functions.
-NUMPY_TABLES = (numpy_functions, numpy_shapes, numpy_ufuncs)
+NUMPY_TABLES = (numpy_functions, numpy_methods, numpy_shapes, numpy_ufuncs)
 
 __all__ = [
     "NUMPY_TABLES",

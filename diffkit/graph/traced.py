@@ -22,7 +22,8 @@ from diffkit.graph.node import Node
 from diffkit.ops import TABLE, Irrational, Op
 
 # NumPy callables -> what to do with traced arguments. Filled by numpy_ufuncs.py,
-# numpy_functions.py and numpy_shapes.py, which import this module.
+# numpy_functions.py and numpy_shapes.py, which import this module; numpy_methods.py
+# gives `Traced` its operators and most of its methods.
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {}
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -100,7 +101,7 @@ class Traced:
         rule = table.get(ufunc)
         if rule is None:
             name = ufunc.__name__ + ("" if method == "__call__" else f".{method}")
-            raise _unsupported(name, [u.__name__ for u in UFUNCS])
+            raise unsupported(name, [u.__name__ for u in UFUNCS])
         options.pop("dtype", None)
         unknown = {
             k for k, v in options.items() if v is not None and v is not np.newaxis
@@ -117,7 +118,7 @@ class Traced:
     ) -> Any:
         rule = FUNCTIONS.get(function)
         if rule is None:
-            raise _unsupported(_full_name(function), map(_full_name, FUNCTIONS))
+            raise unsupported(_full_name(function), map(_full_name, FUNCTIONS))
         if options.pop("out", None) is not None:
             raise TraceMutationError(
                 f"{_full_name(function)} was asked to write into out=. A traced "
@@ -241,80 +242,6 @@ class Traced:
         )
 
 
-def _binary(ufunc: np.ufunc) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    # Straight to the table: NumPy's own dispatch would cost as much again.
-    def rule() -> Callable[..., Any]:
-        if ufunc not in UFUNCS:
-            raise _unsupported(ufunc.__name__, [u.__name__ for u in UFUNCS])
-        return UFUNCS[ufunc]
-
-    def forward(self: Traced, other: Any) -> Any:
-        return rule()(self, other)
-
-    def reflected(self: Traced, other: Any) -> Any:
-        return rule()(other, self)
-
-    return forward, reflected
-
-
-_OPERATORS: dict[str, np.ufunc] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "truediv": np.divide,
-    "pow": np.power,
-    "matmul": np.matmul,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-    "floordiv": np.floor_divide,
-    "mod": np.remainder,
-}
-_COMPARISONS: dict[str, np.ufunc] = {
-    "eq": np.equal,
-    "ne": np.not_equal,
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-}
-# Methods that are a NumPy function of the array and the same arguments.
-_METHODS: dict[str, Callable[..., Any]] = {
-    name: getattr(np, name)
-    for name in [
-        "sum",
-        "mean",
-        "prod",
-        "max",
-        "min",
-        "var",
-        "std",
-        "cumsum",
-        "ravel",
-        "squeeze",
-        "swapaxes",
-        "dot",
-        "clip",
-        "trace",
-        "diagonal",
-        "repeat",
-        "take",
-        "any",
-        "all",
-        "copy",
-    ]
-}
-for _name, _ufunc in _OPERATORS.items():
-    _forward, _reflected = _binary(_ufunc)
-    setattr(Traced, f"__{_name}__", _forward)
-    setattr(Traced, f"__r{_name}__", _reflected)
-for _name, _ufunc in _COMPARISONS.items():
-    setattr(Traced, f"__{_name}__", _binary(_ufunc)[0])
-for _name, _function in _METHODS.items():
-    setattr(Traced, _name, lambda self, *a, _f=_function, **k: _f(self, *a, **k))
-Traced.flatten = Traced.ravel  # type: ignore[attr-defined]
-
-
 def lift(builder: Builder, value: Any) -> Traced:
     """A traced value as it is; anything else as a constant of the program.
 
@@ -362,7 +289,8 @@ def _full_name(function: Callable[..., Any]) -> str:
     return f"np{middle}.{function.__name__}"
 
 
-def _unsupported(name: str, known: Any) -> UnsupportedFunctionError:
+def unsupported(name: str, known: Any) -> UnsupportedFunctionError:
+    """The error for a NumPy function that is not among the `known` ones."""
     full = name if name.startswith("np.") else f"np.{name}"
     known = list(known)
     close = nearest(name, known)

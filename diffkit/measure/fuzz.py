@@ -17,12 +17,8 @@ import numpy as np
 from diffkit.backends import Backend, Program
 from diffkit.errors import BackendError, ExpressionBudgetError
 from diffkit.graph import Graph, reverse
-from diffkit.interpret.exact import (
-    UndecidedError,
-    certify,
-    evaluate,
-    working,
-)
+from diffkit.interpret.balls import UndecidedError
+from diffkit.interpret.exact import certify, evaluate, working
 from diffkit.interpret.ulps import UlpErrors, distance, ulp_errors
 from diffkit.measure.programs import RandomProgram
 from diffkit.ops import TABLE

@@ -14,8 +14,9 @@ from typing import Any
 
 import sympy
 
-from diffkit.backends.symbolic.rows import Rows, head_of, unseen
+from diffkit.backends.symbolic.rows import Rows
 from diffkit.backends.symbolic.size import measure
+from diffkit.backends.symbolic.templates import head_of, unseen
 from diffkit.errors import (
     BackendError,
     ExpressionBudgetError,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from diffkit.backends.symbolic.differentiate import slope_template
 from diffkit.backends.symbolic.families import Families
-from diffkit.backends.symbolic.rows import Template
 from diffkit.backends.symbolic.size import own_operations
+from diffkit.backends.symbolic.templates import Template
 from diffkit.backends.symbolic.uniform import NotUniformError
 
 

@@ -15,13 +15,8 @@ from typing import Any
 import sympy
 from sympy import Add, Mul, Pow, S
 
-from diffkit.backends.symbolic.rows import (
-    Rows,
-    Template,
-    dummies,
-    template_of,
-    unseen,
-)
+from diffkit.backends.symbolic.rows import Rows
+from diffkit.backends.symbolic.templates import Template, dummies, template_of, unseen
 from diffkit.interpret import sympy_functions
 from diffkit.interpret.sympy import exact_number
 from diffkit.interpret.sympy_functions import BatchSum

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
-from diffkit.backends.symbolic.rows import Template, meaning_of, replayed
+from diffkit.backends.symbolic.templates import Template, meaning_of, replayed
 
 Labels = frozenset[int]
 Argument = tuple[int, int]  # a row, and how many of its members are joined

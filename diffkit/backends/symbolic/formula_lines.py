@@ -17,9 +17,10 @@ import numpy as np
 
 from diffkit.backends.base import Program
 from diffkit.backends.symbolic.derive import derive, read_scalars
-from diffkit.backends.symbolic.rows import Number, Rows
+from diffkit.backends.symbolic.rows import Rows
 from diffkit.backends.symbolic.scalars import Scalars
 from diffkit.backends.symbolic.size import needed_rows, own_operations
+from diffkit.backends.symbolic.templates import Number
 from diffkit.errors import ExpressionBudgetError, UserInputError
 from diffkit.graph import simplify, trace_arguments, trees
 
