@@ -142,6 +142,10 @@ class ExperimentError(DiffkitError):
     """An experiment that is missing, broken, or gave rows that do not fit."""
 
 
+class ClockError(DiffkitError):
+    """A clock that stands still or jumps, so that nothing can be timed with it."""
+
+
 class DivergenceError(DiffkitError, ArithmeticError):
     """Training whose loss stopped being finite; `history` is all of it up to there."""
 

@@ -3,32 +3,49 @@
 A clock has a resolution and a call has a cost of its own, so a short call is repeated
 inside one sample until the sample is long enough to be read; the garbage collector is
 off while a sample runs. Nothing is averaged away: the raw samples travel with the
-result, and the summary is the median, which a few disturbed samples do not move.
+result, and the summary is the median, which a few disturbed samples do not move, with
+a bootstrap interval. A clock that stands still or jumps gives samples that cannot be
+true: they are discarded, and the result says how many were.
 """
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
 
+import numpy as np
+
+from diffkit.errors import ClockError
+
 Clock = Callable[[], int]
+#: Resamples of a bootstrap, and the seed that makes its interval the same each time.
+RESAMPLES, SEED = 2_000, 0
+#: A sample this many times the median of its call, and this long, is a clock's jump.
+ABSURD_RATIO, ABSURD_SECONDS = 1_000, 10.0
+#: Calls during which any clock that runs has moved.
+STANDSTILL = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Samples of one call: seconds per call, each a mean over ``repetitions`` calls.
 
+    ``discarded`` counts samples that were left out because of the clock.
+
     >>> timing = Timing(samples=(4.0, 1.0, 2.0, 3.0, 100.0), repetitions=10)
     >>> timing.median_seconds, timing.quartiles_seconds
     (3.0, (2.0, 4.0))
+    >>> timing.interval_seconds
+    (1.0, 100.0)
     """
 
     samples: tuple[float, ...]
     repetitions: int
+    discarded: int = 0
 
     @property
     def median_seconds(self) -> float:
@@ -44,10 +61,42 @@ class Timing:
         return first, third
 
     @property
+    def interval_seconds(self) -> tuple[float, float]:
+        """The 95 % interval of the median: see `bootstrap_interval`."""
+        return bootstrap_interval(self.samples)
+
+    @property
+    def note(self) -> str:
+        """What a row has to say about the samples; empty when all were kept."""
+        if not self.discarded:
+            return ""
+        return f"{self.discarded} samples discarded: the clock stood still or jumped"
+
+    @property
     def iqr_seconds(self) -> float:
         """Third quartile less the first."""
         first, third = self.quartiles_seconds
         return third - first
+
+
+def bootstrap_interval(
+    samples: Sequence[float], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the median (Efron, 1979), the same each time.
+
+    The middle ``confidence`` of the medians of `RESAMPLES` samples drawn with
+    replacement. One sample alone is its own interval.
+
+    >>> bootstrap_interval([2.0] * 5 + [3.0])
+    (2.0, 2.5)
+    """
+    given = np.asarray(samples, dtype=np.float64)
+    drawn = np.random.default_rng(SEED).integers(
+        len(given), size=(RESAMPLES, given.size)
+    )
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(np.median(given[drawn], axis=1), [tail, 1 - tail])
+    return float(low), float(high)
 
 
 @contextmanager
@@ -68,11 +117,17 @@ def collector_off() -> Iterator[None]:
 
 
 def time_once(call: Callable[[], object], clock: Clock = time.perf_counter_ns) -> float:
-    """Seconds of one single call, for work that can be done only once."""
+    """Seconds of one single call, for work that can be done only once.
+
+    Raises `ClockError` when the clock says that it took no time.
+    """
     with collector_off():
         start = clock()
         call()
-        return (clock() - start) * 1e-9
+        seconds = (clock() - start) * 1e-9
+    if seconds <= 0:
+        raise ClockError(f"A call took {seconds:g} s by the clock. {_CLOCK}")
+    return seconds
 
 
 def time_call(
@@ -108,7 +163,9 @@ def interleaved(
     of every call, the order reversed each time, until ``samples`` rounds are done or
     ``budget_seconds`` are spent; at least three rounds are always taken, unless one
     alone exceeds the budget. The ratio of two calls is best read round by round: see
-    `ratio`.
+    `ratio`; a round in which the clock stood still or jumped is left out for all calls.
+
+    Raises `ClockError` when no round is left.
     """
     if samples < 1:
         raise ValueError(f"samples must be at least 1, and {samples} was given.")
@@ -132,7 +189,43 @@ def interleaved(
                 taken[name].append(_sample(calls[name], repetitions[name], clock))
             order.reverse()
             gc.collect(0)
-    return {name: Timing(tuple(taken[name]), repetitions[name]) for name in calls}
+    kept = _believable(taken, repetitions)
+    rounds = len(next(iter(taken.values()), ()))
+    if calls and not kept:
+        raise ClockError(f"None of {rounds} rounds of samples can be true. {_CLOCK}")
+    return {
+        name: Timing(
+            tuple(taken[name][i] for i in kept), repetitions[name], rounds - len(kept)
+        )
+        for name in calls
+    }
+
+
+_CLOCK = (
+    "The clock of this machine stands still or jumps; 'diffkit doctor' shows it. "
+    "Measure again, or on another machine."
+)
+
+
+def _believable(
+    taken: Mapping[str, Sequence[float]], repetitions: Mapping[str, int]
+) -> list[int]:
+    """Rounds in which every call took some time, and none took absurdly long."""
+    good = {
+        i
+        for i in range(len(next(iter(taken.values()), ())))
+        if all(samples[i] > 0 for samples in taken.values())
+    }
+    for name, samples in taken.items():
+        if good:
+            middle = median(samples[i] for i in good)
+            good -= {
+                i
+                for i in good
+                if samples[i] > ABSURD_RATIO * middle
+                and samples[i] * repetitions[name] > ABSURD_SECONDS
+            }
+    return sorted(good)
 
 
 def ratio(over: Timing, under: Timing) -> Timing:
@@ -145,6 +238,7 @@ def ratio(over: Timing, under: Timing) -> Timing:
     return Timing(
         tuple(a / b for a, b in zip(over.samples, under.samples, strict=True)),
         over.repetitions,
+        over.discarded,
     )
 
 
@@ -154,7 +248,9 @@ def _calibrate(call: Callable[[], object], seconds: float, clock: Clock) -> int:
     # The first call may load or allocate; it is never what decides.
     if _sample(call, 1, clock) >= 10 * seconds:
         return 1
-    while _sample(call, count, clock) * count < seconds and count < 1 << 24:
+    while (taken := _sample(call, count, clock)) * count < seconds and count < 1 << 24:
+        if taken <= 0 and count >= STANDSTILL:
+            raise ClockError(f"{count} calls took no time by the clock. {_CLOCK}")
         count *= 2
     return count
 

@@ -2,10 +2,15 @@
 
 import gc
 
+import numpy as np
 import pytest
+import scipy.stats
 
+from diffkit.errors import ClockError
+from diffkit.measure.rows import case
 from diffkit.measure.timers import (
     Timing,
+    bootstrap_interval,
     collector_off,
     interleaved,
     ratio,
@@ -119,3 +124,71 @@ def test_median_and_quartiles_are_those_of_the_raw_samples():
 def test_no_samples_is_a_mistake_and_says_so():
     with pytest.raises(ValueError, match="at least 1, and 0 was given"):
         time_call(lambda: None, samples=0)
+
+
+def test_samples_without_time_are_discarded_for_all_calls_and_said():
+    clock = Clock()
+    stuck = iter([False] * 6 + [True] + [False] * 99)
+
+    def primal():
+        clock.nanoseconds += 20_000_000
+
+    def gradient():
+        if not next(stuck):
+            clock.nanoseconds += 40_000_000
+
+    timings = interleaved({"g": gradient, "p": primal}, samples=9, clock=clock)
+    assert {len(timing.samples) for timing in timings.values()} == {8}
+    assert {timing.discarded for timing in timings.values()} == {1}
+    assert "1 samples discarded: the clock" in timings["p"].note
+    assert ratio(timings["g"], timings["p"]).samples == pytest.approx((2.0,) * 8)
+
+
+@pytest.mark.parametrize("jump", [-(10**12), 10**13])
+def test_a_clock_that_jumps_costs_one_sample(jump):
+    clock = Clock()
+    jumps = iter([0] * 5 + [jump] + [0] * 99)
+
+    def call():
+        clock.nanoseconds += 20_000_000 + next(jumps)
+
+    timing = time_call(call, samples=9, budget_seconds=1e9, clock=clock)
+    assert timing.discarded == 1
+    assert timing.samples == pytest.approx((0.02,) * 8)
+
+
+def test_a_clock_that_stands_still_is_an_error_that_says_so():
+    with pytest.raises(ClockError, match="stands still or jumps"):
+        time_call(lambda: None, clock=lambda: 7)
+    with pytest.raises(ClockError, match="stands still or jumps"):
+        time_once(lambda: None, clock=lambda: 7)
+
+
+def test_a_row_of_a_timing_keeps_its_samples_and_its_note():
+    about = case("e", "b").timing("work_seconds", Timing((1.0, 3.0, 2.0), 4, 5))
+    assert (about.value, about.samples) == (2.0, (1.0, 3.0, 2.0))
+    assert about.message.startswith("5 samples discarded")
+    assert case("e", "b").timing("work_seconds", Timing((1.0,), 1)).message == ""
+
+
+def test_the_interval_of_the_median_covers_it_as_often_as_it_says(rng):
+    # Against the truth of a known distribution, not against another bootstrap.
+    inside = 0
+    for _ in range(200):
+        low, high = bootstrap_interval(rng.exponential(size=31))
+        inside += low <= np.log(2.0) <= high
+    assert 0.89 <= inside / 200 <= 0.99
+
+
+def test_the_interval_is_that_of_scipy_and_the_same_each_time(rng):
+    samples = rng.lognormal(size=25)
+    theirs = scipy.stats.bootstrap(
+        (samples,), np.median, method="percentile", n_resamples=20_000, rng=rng
+    ).confidence_interval
+    ours = Timing(tuple(samples), 1).interval_seconds
+    assert ours == Timing(tuple(samples), 1).interval_seconds
+    assert ours == pytest.approx(tuple(theirs), rel=0.1)
+
+
+def test_one_sample_is_its_own_interval():
+    assert Timing((2.5,), 1).interval_seconds == (2.5, 2.5)
