@@ -22,8 +22,8 @@ from diffkit.ops import TABLE
 
 NAME = "fuzz"
 #: Programs for each way, and how many of them one cell judges.
-PROGRAMS = {"quick": 2_000, "full": 200_000}
-IN_ONE_CELL = {"quick": 2_000, "full": 2_000}
+PROGRAMS = {"quick": 500, "full": 200_000}
+IN_ONE_CELL = {"quick": 125, "full": 2_000}
 WAYS: dict[str, tuple[str, dict[str, str]]] = {
     "autodiff": ("autodiff", {}),
     "forward": ("forward", {}),
