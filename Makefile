@@ -35,11 +35,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 report: $(STAMP)
-	@$(BIN)/diffkit run all --quick
+	@$(BIN)/diffkit run all --quick --workers 2
 	@echo "read reports/README.md"
 
 report-full: $(STAMP)
-	@$(BIN)/diffkit run all --full
+	@$(BIN)/diffkit run all --full --workers 2
 	@echo "read reports/README.md"
 
 lint: $(STAMP)

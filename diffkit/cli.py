@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -129,33 +130,29 @@ def list_experiments() -> None:
 
 @cli.command()
 @click.argument("name")
-@click.option(
-    "--quick/--full",
-    default=True,
-    help="The small cases (minutes) or all of them. Default: quick.",
-)
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Folder for the report. Default: reports/ of the project.",
-)
-def run(name: str, quick: bool, output: Path | None) -> int:
+@cli_run.options
+def run(name: str, **how: Any) -> int:
     """Run the experiment NAME, or 'all', and write its report.
 
     Finished cells are kept in .diffkit/results.sqlite: stop it with Ctrl-C and run it
     again to go on.
+    Timed cells run alone, whatever the number of workers; counted ones side by side.
+
+    \b
+    On a Dask cluster, workers for timed cells are started so, one a machine:
+      dask worker ADDRESS --nthreads 1 --resources timed=1
+    others, for counted cells, without --resources.
 
     \b
     Examples:
       diffkit run cost_vs_depth --quick
-      diffkit run all --full
+      diffkit run all --full --workers 2
+      diffkit run all --dask tcp://10.0.0.1:8786
       diffkit run cost_vs_depth --output /tmp/reports
     """
     registry = measure.discover()
     found = [registry[n] for n in ([*registry] if name == "all" else [name])]
-    mode: measure.Mode = "quick" if quick else "full"
-    well = cli_run.run_experiments(registry, found, mode, output)
-    return DONE if well else FAILED
+    return DONE if cli_run.run_experiments(registry, found, **how) else FAILED
 
 
 cli.add_command(cli_compare.compare)
@@ -243,14 +240,11 @@ def run_file(path: str, arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
 
     @click.command(file.stem, help=f"Run the experiment {file.stem} alone.")
-    @click.option("--quick/--full", default=True)
-    @click.option("--output", type=click.Path(path_type=Path))
-    def alone(quick: bool, output: Path | None) -> int:
+    @cli_run.options
+    def alone(**how: Any) -> int:
         registry = measure.discover(file.parent.parent)
-        mode: measure.Mode = "quick" if quick else "full"
         found = [registry[file.stem]]
-        well = cli_run.run_experiments(registry, found, mode, output)
-        return DONE if well else FAILED
+        return DONE if cli_run.run_experiments(registry, found, **how) else FAILED
 
     cli.add_command(alone, "__alone__")
     return main(["__alone__", *words])

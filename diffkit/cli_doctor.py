@@ -16,6 +16,9 @@ def describe() -> list[tuple[str, str]]:
     lines += [*measure.package_versions((*measure.PACKAGES, *measure.PEERS)).items()]
     lines += [("BLAS", text) for text in _blas()]
     lines.append(("thread variables", _threads()))
+    lines.append(("clock", measure.clock_text()))
+    lines.append(("performance counters", measure.counters_text()))
+    lines.append(("cells start by", measure.start_method()))
     lines.append(("memory limit of cells", measure.default_guard().replace("_", " ")))
     lines.append(("engine cache", measure.engine_cache()))
     lines += _project()

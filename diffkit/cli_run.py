@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import click
 
 import diffkit as dk
 from diffkit import measure, report
@@ -21,23 +23,65 @@ _WAYS_TO_STOP = {
 }
 
 
+def options(command: Callable[..., int]) -> Callable[..., int]:
+    """The options of a sweep, for a command that hands them to `run_experiments`."""
+    for option in reversed(
+        (
+            click.option(
+                "--quick/--full",
+                default=True,
+                help="The small cases (minutes) or all of them. Default: quick.",
+            ),
+            click.option(
+                "--output",
+                type=click.Path(path_type=Path),
+                help="Folder for the report. Default: reports/ of the project.",
+            ),
+            click.option(
+                "--workers",
+                type=click.IntRange(min=1),
+                default=1,
+                help="Counted cells that are measured at once. Default: 1.",
+            ),
+            click.option(
+                "--dask",
+                metavar="ADDRESS",
+                help="Measure on the cluster of this Dask scheduler: tcp://HOST:8786.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 def run_experiments(
     registry: measure.Registry,
     found: Sequence[measure.Found],
-    mode: measure.Mode,
-    output: Path | None,
+    *,
+    quick: bool,
+    output: Path | None = None,
+    workers: int = 1,
+    dask: str | None = None,
 ) -> bool:
-    """Sweep and report each experiment; False when a cell raised an error.
+    """Sweep all experiments as one queue, then report each.
 
-    The folders of all reports are tried before anything is measured.
+    False when a cell raised an error. The folders of all reports are tried before
+    anything is measured.
     """
+    if dask and workers != 1:
+        raise UserInputError(
+            "--workers counts processes of this machine, and --dask uses those of a "
+            "cluster: give one of them."
+        )
+    mode: measure.Mode = "quick" if quick else "full"
+    running = measure.Cluster(dask) if dask else measure.Local(workers)
     reports = output or registry.root / "reports"
     for item in found:
         report.check_writable(reports / item.experiment.name)
     failed = 0
     with measure.open_run(registry.root, mode) as store:
-        for item in found:
-            swept = _sweep(item, mode, registry.root, store)
+        sweeps = _sweep(found, mode, registry.root, store, running)
+        for item, swept in zip(found, sweeps, strict=True):
             failed += len(swept.failed)
             try:
                 page = near(report.write_report(item, swept.rows, reports, mode))
@@ -58,28 +102,45 @@ def run_experiments(
 
 
 def _sweep(
-    found: measure.Found, mode: measure.Mode, root: Path, store: measure.Store
-) -> measure.Sweep:
-    name = found.experiment.name
-    with meter(name) as shown:
+    found: Sequence[measure.Found],
+    mode: measure.Mode,
+    root: Path,
+    store: measure.Store,
+    running: measure.Executor,
+) -> list[measure.Sweep]:
+    cases = [case for item in found for case in item.experiment.cases(mode)]
+    total, done = len(cases), 0
+    left: measure.TimeLeft | None = None
+    with meter(found[0].experiment.name if len(found) == 1 else "all") as shown:
+
+        def label(case: measure.Case) -> str:
+            return case.label if len(found) == 1 else f"{case.experiment} {case.label}"
 
         def did(cell: measure.Cell) -> None:
+            nonlocal done, left
+            done += 1
+            # Only now: a cluster knows its workers while the sweep is connected to it.
+            left = left or measure.TimeLeft(cases, running.workers)
+            left.did(cell.case, cell.seconds, reused=cell.reused)
             how = "kept from before" if cell.reused else f"{cell.seconds:.2f} s"
             why = f"{_WAYS_TO_STOP[cell.status]}{cell.message}".strip()
-            text = f"{cell.case.label}: {why or how}"
-            shown.did(cell.number, cell.total, text)
+            text = f"{label(cell.case)}: {why or how}"
+            important = cell.status != "ok" or done == total
+            shown.did(done, total, text, left=left.seconds, important=important)
 
-        swept = measure.run_sweep(
+        sweeps = measure.run_sweeps(
             found,
             mode,
             root,
-            on_start=lambda number, total, case: shown.doing(number, total, case.label),
+            on_start=lambda number, of, case: shown.doing(done + 1, total, label(case)),
             on_cell=did,
             store=store,
+            executor=running,
         )
-    for text in swept.damaged:
-        warn(f"{text} It was measured again.")
-    return swept
+    for swept in sweeps:
+        for text in swept.damaged:
+            warn(f"{text} It was measured again.")
+    return sweeps
 
 
 def _summary(swept: measure.Sweep) -> str:

@@ -101,27 +101,13 @@ def measure_case(case: Case) -> list[Row]:
     ]
     rows = [
         case.row("parameters_count", cost.parameters),
-        case.row(
-            "prepare_seconds",
-            cost.prepare.median_seconds,
-            samples=cost.prepare.samples,
-        ),
+        case.timing("prepare_seconds", cost.prepare),
         *phases,
         case.row("first_call_seconds", cost.first_seconds),
-        case.row(
-            "gradient_seconds",
-            cost.gradient.median_seconds,
-            samples=cost.gradient.samples,
-        ),
-        case.row(
-            "primal_seconds", cost.primal.median_seconds, samples=cost.primal.samples
-        ),
-        case.row("call_seconds", cost.call.median_seconds, samples=cost.call.samples),
-        case.row(
-            "gradient_engine_ratio",
-            cost.engine_ratio.median_seconds,
-            samples=cost.engine_ratio.samples,
-        ),
+        case.timing("gradient_seconds", cost.gradient),
+        case.timing("primal_seconds", cost.primal),
+        case.timing("call_seconds", cost.call),
+        case.timing("gradient_engine_ratio", cost.engine_ratio),
         case.row("primal_evaluations", cost.evaluations),
         case.row("run_operations", cost.operations),
         case.row("planned_bytes", cost.planned_bytes),
@@ -131,9 +117,7 @@ def measure_case(case: Case) -> list[Row]:
         return rows
     return [
         *rows,
-        case.row(
-            "gradient_ratio", cost.ratio.median_seconds, samples=cost.ratio.samples
-        ),
+        case.timing("gradient_ratio", cost.ratio),
         case.row("tree_operations", cost.tree_operations),
         case.row("shared_operations", cost.shared_operations),
         case.row("relative_error", cost.relative_error),

@@ -17,6 +17,9 @@ from .descent import largest_that as largest_that
 from .descent import on_vector as on_vector
 from .exact_laws import ExactLaw as ExactLaw
 from .exact_laws import exact_law as exact_law
+from .executors import Cluster as Cluster
+from .executors import Executor as Executor
+from .executors import Local as Local
 from .experiment import (
     MODES as MODES,
 )
@@ -76,27 +79,23 @@ from .limits import (
 )
 from .limits import THREAD_VARIABLES as THREAD_VARIABLES
 from .limits import (
-    LimitedRunner as LimitedRunner,
-)
-from .limits import (
     Limits as Limits,
 )
 from .limits import (
     Outcome as Outcome,
 )
 from .limits import default_guard as default_guard
-from .limits import (
-    run_limited as run_limited,
-)
 from .machine import PACKAGES as PACKAGES
 from .machine import PEERS as PEERS
 from .machine import (
     Machine as Machine,
 )
 from .machine import blas_pools as blas_pools
+from .machine import clock_text as clock_text
 from .machine import (
     commit_of as commit_of,
 )
+from .machine import counters_text as counters_text
 from .machine import (
     package_versions as package_versions,
 )
@@ -110,6 +109,9 @@ from .networks import Network as Network
 from .networks import measure_network as measure_network
 from .passes import GradientTime as GradientTime
 from .passes import time_gradient as time_gradient
+from .processes import LimitedRunner as LimitedRunner
+from .processes import run_limited as run_limited
+from .processes import start_method as start_method
 from .reference import (
     Reference as Reference,
 )
@@ -156,9 +158,14 @@ from .sweep import (
 from .sweep import (
     run_sweep as run_sweep,
 )
+from .sweep import (
+    run_sweeps as run_sweeps,
+)
+from .time_left import TimeLeft as TimeLeft
 from .timers import (
     Timing as Timing,
 )
+from .timers import bootstrap_interval as bootstrap_interval
 from .timers import (
     interleaved as interleaved,
 )

@@ -41,25 +41,26 @@ class Store(Protocol):
         ...
 
 
-def measuring_code(experiment_file: Path) -> str:
+def measuring_code(experiment_file: Path | None, fingerprint: str | None = None) -> str:
     """Hash of everything that can change a measurement.
 
     The package's measuring sources, the experiment's file, the versions of the
-    packages that compute, and the machine: a cell measured by other code, or
-    elsewhere, is never taken for this one.
+    packages that compute, and the ``fingerprint`` of the machine (this one): a cell
+    measured by other code, or elsewhere, is never taken for this one.
     """
     digest = hashlib.sha256(_package_code())
-    digest.update(experiment_file.name.encode())
-    digest.update(experiment_file.read_bytes())
+    where = this_machine().fingerprint if fingerprint is None else fingerprint
+    digest.update(where.encode())
+    if experiment_file is not None:
+        digest.update(experiment_file.name.encode())
+        digest.update(experiment_file.read_bytes())
     return digest.hexdigest()
 
 
 @lru_cache(maxsize=1)
 def _package_code() -> bytes:
     """Hash of what does not change while a process runs."""
-    digest = hashlib.sha256()
-    for part in (this_machine().fingerprint, versions_text()):
-        digest.update(part.encode())
+    digest = hashlib.sha256(versions_text().encode())
     for path in _sources():
         digest.update(path.name.encode())
         digest.update(path.read_bytes())

@@ -16,8 +16,9 @@ from diffkit.backends import get_backend
 from diffkit.backends.symbolic import count_forms
 from diffkit.errors import ExpressionBudgetError
 from diffkit.measure.gradient import Problem, warm_up
-from diffkit.measure.limits import LimitedRunner, Limits, Outcome
+from diffkit.measure.limits import Limits, Outcome
 from diffkit.measure.networks import Network
+from diffkit.measure.processes import LimitedRunner
 from diffkit.prepared import trace_program
 from diffkit.transform import prepare
 
@@ -77,7 +78,9 @@ def symbolic_forms(
     form `shared` does not take) or `max_operations`. A `Problem` has to be picklable:
     its function importable by name. Nothing is raised for a form that explodes.
     """
-    with LimitedRunner() as runner:
+    # A function of the main script is found only where that is imported too.
+    mine = getattr(_parts(source)[0], "__module__", "") == "__main__"
+    with LimitedRunner(main=mine) as runner:
         rows = [
             _row(
                 form,

@@ -1,31 +1,26 @@
-"""Run a call in a process of its own, with a limit on its time and on its memory.
+"""A limit on the time and memory of a call, and the ways in which a call may end.
 
 A symbolic derivative that explodes cannot be stopped from inside: SymPy does not look
-up while it works. So a cell is a process, and ending it is ending the process. On
-Linux memory is limited by the kernel (``RLIMIT_AS``, counted from what the process had
-mapped when the cell began); elsewhere a thread watches the resident size and ends the
-process. However a cell ends, the result says how: nothing is raised.
+up while it works. So a cell runs in another process (`diffkit.measure.processes`), and
+stopping it is ending the process. On Linux memory is limited by the kernel
+(``RLIMIT_AS``, counted from what the process had mapped when the cell began);
+elsewhere a thread watches the resident size and ends the process. However a cell ends,
+the result says how: nothing is raised.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.context
 import os
-import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import psutil
-from pebble import ProcessExpired, ProcessPool
-from threadpoolctl import threadpool_limits
 
 from diffkit.errors import (
     ExpressionBudgetError,
@@ -67,12 +62,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a limited call ended: a status of `STATUSES`, and its value when ok."""
+    """How a limited call ended: a status of `STATUSES`, and its value when ok.
+
+    ``threads`` is what the largest pool of the process was found set to.
+    """
 
     status: str
     value: Any = None
     message: str = ""
     seconds: float = 0.0
+    threads: int = 0
 
 
 def default_guard() -> Guard:
@@ -95,88 +94,7 @@ def one_thread(count: int = 1) -> Iterator[None]:
                 os.environ[name] = value
 
 
-class LimitedRunner:
-    """Runs calls one after the other, each in a fresh process under limits.
-
-    Use as a context manager. A process never inherits what this one has done: on Linux
-    it is forked from a server that has loaded the packages and nothing else
-    (`diffkit.measure.preload`), elsewhere it is spawned.
-    """
-
-    def __init__(self, *, threads: int = 1, guard: Guard | None = None) -> None:
-        self._threads = threads
-        self._guard: Guard = guard or default_guard()
-        self._environment = one_thread(threads)
-        self._pool: ProcessPool | None = None
-
-    def __enter__(self) -> Self:
-        self._environment.__enter__()
-        self._pool = ProcessPool(
-            max_workers=1,
-            max_tasks=1,
-            initializer=_prepare_worker,
-            context=_context(),
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.stop()
-            self._pool.join()
-            self._pool = None
-        self._environment.__exit__(None, None, None)
-
-    def run(self, call: Callable[..., Any], *arguments: Any, limits: Limits) -> Outcome:
-        """Call ``call(*arguments)`` (all picklable) in a process of its own."""
-        if self._pool is None:
-            raise RuntimeError("A LimitedRunner is used inside its 'with' block.")
-        start = time.perf_counter()
-        future = self._pool.schedule(
-            _guarded,
-            args=[call, arguments, limits, self._guard, self._threads],
-            timeout=limits.seconds,
-        )
-        try:
-            outcome: Outcome = future.result()
-        except FutureTimeoutError:
-            return Outcome(
-                "timeout",
-                message=f"stopped after {limits.seconds:g} seconds",
-                seconds=limits.seconds,
-            )
-        except ProcessExpired as expired:
-            seconds = time.perf_counter() - start
-            return _expired(expired, limits, seconds)
-        return outcome
-
-
-def run_limited(
-    call: Callable[..., Any],
-    *arguments: Any,
-    limits: Limits,
-    threads: int = 1,
-    guard: Guard | None = None,
-) -> Outcome:
-    """One call in one process of its own, under ``limits``: see `LimitedRunner`."""
-    with LimitedRunner(threads=threads, guard=guard) as runner:
-        return runner.run(call, *arguments, limits=limits)
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    if sys.platform != "linux":
-        # Forking after Apple's frameworks are loaded is not safe.
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["diffkit.measure.preload"])
-    return context
-
-
-def _prepare_worker() -> None:
-    # Ctrl-C is for the sweep, which ends its workers itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _guarded(
+def guarded(
     call: Callable[..., Any],
     arguments: tuple[Any, ...],
     limits: Limits,
@@ -188,10 +106,9 @@ def _guarded(
     lift = _limit_memory(limits.bytes, guard)
     status, value, message = "ok", None, ""
     try:
-        with threadpool_limits(threads):
-            value = call(*arguments)
+        value = call(*arguments)
     except MemoryError:
-        status, message = "out_of_memory", _memory_message(limits)
+        status, message = "out_of_memory", memory_message(limits)
     except ExpressionBudgetError as error:
         status, message = "too_large", str(error)
     except (MissingDependencyError, LackingOperationError) as error:
@@ -203,7 +120,12 @@ def _guarded(
         status, message = "error", f"{type(error).__name__}: {error}{where}"
     seconds = time.perf_counter() - start
     lift()  # the answer has to be written, also by a process that is full
-    return Outcome(status, value, message, seconds)
+    return Outcome(status, value, message, seconds, threads)
+
+
+def memory_message(limits: Limits) -> str:
+    """Why a call that needed too much memory was stopped."""
+    return f"stopped at {limits.bytes / 2**20:,.0f} MiB more than it began with"
 
 
 def _limit_memory(allowed_bytes: int, guard: Guard) -> Callable[[], None]:
@@ -226,20 +148,3 @@ def _limit_memory(allowed_bytes: int, guard: Guard) -> Callable[[], None]:
 
     threading.Thread(target=watch, daemon=True).start()
     return done.set
-
-
-def _expired(expired: ProcessExpired, limits: Limits, seconds: float) -> Outcome:
-    code = expired.exitcode
-    if code in (WATCHDOG_EXIT, -signal.SIGKILL):
-        # SIGKILL comes from the kernel when the whole machine ran out first.
-        return Outcome("out_of_memory", None, _memory_message(limits), seconds)
-    reason = (
-        f"was ended by signal {signal.Signals(-code).name}"
-        if isinstance(code, int) and code < 0
-        else f"exited with code {code}"
-    )
-    return Outcome("error", None, f"the cell's process {reason}", seconds)
-
-
-def _memory_message(limits: Limits) -> str:
-    return f"stopped at {limits.bytes / 2**20:,.0f} MiB more than it began with"

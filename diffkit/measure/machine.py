@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -82,8 +83,9 @@ def blas_pools() -> list[dict[str, Any]]:
     return [pool for pool in threadpool_info() if pool.get("user_api") == "blas"]
 
 
+@lru_cache(maxsize=1)
 def versions_text() -> str:
-    """Versions in one line, as they stand in a row."""
+    """Versions in one line, as they stand in a row: looked up once, for all rows."""
     return " ".join(f"{name}={number}" for name, number in package_versions().items())
 
 
@@ -100,6 +102,22 @@ def commit_of(folder: Path) -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return f"{commit}-dirty" if changed else commit
+
+
+def clock_text() -> str:
+    """The clock that samples are read from, and the least that it can tell apart."""
+    clock = time.get_clock_info("perf_counter")
+    return f"{clock.implementation}, resolution {clock.resolution * 1e9:.3g} ns"
+
+
+def counters_text() -> str:
+    """Whether the processor's own counters can be read; nothing here needs them."""
+    try:
+        level = int(Path("/proc/sys/kernel/perf_event_paranoid").read_text("ascii"))
+    except (OSError, ValueError):
+        return "none on this machine (nothing needs them: times come from the clock)"
+    allowed = "may" if level <= 2 else "may NOT"
+    return f"{allowed} be read (level {level}); nothing needs them"
 
 
 def _git(folder: Path, *words: str) -> str:

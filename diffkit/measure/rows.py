@@ -19,6 +19,7 @@ import numpy as np
 
 from diffkit.errors import ExperimentError
 from diffkit.measure.limits import STATUSES, Limits
+from diffkit.measure.timers import Timing
 
 Scalar = str | int | float | bool | None
 
@@ -50,8 +51,9 @@ class Case:
     """What one cell measures, and the limits it runs under.
 
     ``parameters`` are the experiment's own fields (depth, width, batch ...), each of
-    them a column of the data. ``timed`` cells run alone on their machine; counted ones
-    may share it.
+    them a column of the data. ``timed`` cells (any that measure seconds, or by how much
+    a process grows) have a fresh process and run alone; counted ones share the machine
+    with others, and their process with those before them.
     """
 
     experiment: str
@@ -109,6 +111,12 @@ class Case:
             # Seven figures: no clock has more, and the files stay small.
             samples=tuple(float(f"{sample:.6e}") for sample in samples),
             seed=self.seed,
+        )
+
+    def timing(self, metric: str, timing: Timing) -> Row:
+        """A row of a `Timing`: its median, its samples, and what was discarded."""
+        return self.row(
+            metric, timing.median_seconds, samples=timing.samples, message=timing.note
         )
 
 

@@ -1,22 +1,24 @@
-"""Measure every case of an experiment, one cell after the other, and lose nothing.
+"""Measure every case of one experiment or of several, and lose nothing.
 
-Each cell runs in a process of its own under its limits and is kept as soon as it is
-finished. Stop the sweep at any point and start it again: what is finished is taken
-from disk. Cells that failed (an error, a missing package) are tried again; cells that
-a limit stopped are results and are kept.
+An executor runs the cells, under their limits; each is kept as soon as it is finished,
+by this process and no other. Stop the sweep at any point and start it again: what is
+finished is taken from disk. Cells that failed (an error, a missing package) are tried
+again; cells that a limit stopped are results and are kept. Rows come in the order of
+the cases, whichever cell was finished first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diffkit.errors import ExperimentError
 from diffkit.measure.cells import CorruptCellError, Store, measuring_code
-from diffkit.measure.experiment import Found, Mode, load_experiment
-from diffkit.measure.limits import LimitedRunner, Outcome
-from diffkit.measure.machine import commit_of, this_machine, versions_text
+from diffkit.measure.executors import Ended, Executor, Local, Task
+from diffkit.measure.experiment import Found, Mode
+from diffkit.measure.machine import commit_of
 from diffkit.measure.rows import CELL_METRIC, Case, Row
 from diffkit.measure.store.run_store import open_run
 
@@ -54,7 +56,7 @@ class SweepInterruptedError(ExperimentError):
     def __init__(self, name: str, finished: int, total: int) -> None:
         self.name, self.finished, self.total = name, finished, total
         super().__init__(
-            f"Interrupted: {finished} of {total} cells of {name!r} are finished and "
+            f"Interrupted: {finished} of {total} cells of {name} are finished and "
             "kept. Run the same command again to go on from there."
         )
 
@@ -67,119 +69,128 @@ def run_sweep(
     on_cell: Callable[[Cell], None] = lambda cell: None,
     on_start: Callable[[int, int, Case], None] = lambda number, total, case: None,
     store: Store | None = None,
+    executor: Executor | None = None,
 ) -> Sweep:
-    """Measure the cases of an experiment that are not measured yet.
+    """Measure the cases of one experiment that are not measured yet: `run_sweeps`."""
+    (swept,) = run_sweeps(
+        [found],
+        mode,
+        root,
+        on_cell=on_cell,
+        on_start=on_start,
+        store=store,
+        executor=executor,
+    )
+    return swept
 
-    ``on_start(number, total, case)`` is called before a cell is measured,
-    ``on_cell(cell)`` after each. Raises `SweepInterruptedError` on Ctrl-C, with
-    everything finished so far kept. Without a ``store`` the sweep is a run of its own
-    in the store of the project at ``root``.
+
+def run_sweeps(
+    found: Sequence[Found],
+    mode: Mode,
+    root: Path,
+    *,
+    on_cell: Callable[[Cell], None] = lambda cell: None,
+    on_start: Callable[[int, int, Case], None] = lambda number, total, case: None,
+    store: Store | None = None,
+    executor: Executor | None = None,
+) -> list[Sweep]:
+    """Measure what is not measured yet of several experiments, as one queue.
+
+    ``on_start(number, total, case)`` is called before a cell is measured, where the
+    executor knows when; ``on_cell(cell)`` after each. Number and total are those of its
+    experiment. The ``executor`` measures one cell at a time unless given. Without a
+    ``store`` the sweep is a run of its own in the store of the project at ``root``.
+    Raises `SweepInterruptedError` on Ctrl-C, with everything finished so far kept.
     """
     if store is None:
         with open_run(root, mode) as opened:
-            swept = run_sweep(
-                found, mode, root, on_cell=on_cell, on_start=on_start, store=opened
-            )
-            return replace(swept, damaged=(*opened.notices, *swept.damaged))
-    experiment = found.experiment
-    cases = list(experiment.cases(mode))
-    _check(experiment.name, cases)
-    code = measuring_code(found.path)
-    rows: list[Row] = []
-    cells: list[Cell] = []
-    damaged: list[str] = []
-    runner: LimitedRunner | None = None
+            given = {"on_cell": on_cell, "on_start": on_start, "executor": executor}
+            sweeps = run_sweeps(found, mode, root, store=opened, **given)
+            first = replace(sweeps[0], damaged=(*opened.notices, *sweeps[0].damaged))
+            return [first, *sweeps[1:]]
+    parts = [_Part(item, mode, store) for item in found]
+    places = [(part, number) for part in parts for number in range(len(part.cases))]
     try:
-        for number, case in enumerate(cases, start=1):
-            key = case.key(code)
-            known = None
-            try:
-                known = store.load(key)
-            except CorruptCellError as error:
-                damaged.append(str(error))
-            if known is not None:
-                ended = next(row for row in known if row.metric == CELL_METRIC)
-                cell = Cell(
-                    number,
-                    len(cases),
-                    case,
-                    ended.status,
-                    float(ended.value or 0.0),
-                    ended.message,
-                    reused=True,
-                )
-                measured = known
-            else:
-                on_start(number, len(cases), case)
-                if runner is None:
-                    runner = LimitedRunner()
-                    runner.__enter__()
-                outcome = runner.run(
-                    measure_cell, str(found.path), case, limits=case.limits
-                )
-                outcome = _ended(outcome)
-                measured = _stamped(case, outcome, root)
-                store.save(key, measured)
-                cell = Cell(
-                    number,
-                    len(cases),
-                    case,
-                    outcome.status,
-                    outcome.seconds,
-                    outcome.message,
-                )
-            rows.extend(measured)
-            cells.append(cell)
-            on_cell(cell)
+        with executor or Local() as running:
+            tasks: list[Task] = []
+            for place, (part, number) in enumerate(places):
+                if number == 0:
+                    part.code = measuring_code(part.found.path, running.fingerprint)
+                if (cell := part.load(number)) is not None:
+                    on_cell(cell)
+                else:
+                    path = str(part.found.path)
+                    tasks.append(Task(place, path, part.cases[number]))
+
+            def start(task: Task) -> None:
+                part, number = places[task.place]
+                on_start(number + 1, len(part.cases), task.case)
+
+            # Closed at once when something is raised: that ends what still runs.
+            with closing(running.run(tasks, start)) as endings:
+                for ended in endings:
+                    part, number = places[ended.place]
+                    on_cell(part.keep(number, ended, commit_of(root)))
     except KeyboardInterrupt:
-        raise SweepInterruptedError(experiment.name, len(cells), len(cases)) from None
-    finally:
-        if runner is not None:
-            runner.__exit__()
-    return Sweep(tuple(rows), tuple(cells), tuple(damaged))
+        finished = sum(len(part.cells) for part in parts)
+        names = ", ".join(repr(part.name) for part in parts)
+        raise SweepInterruptedError(names, finished, len(places)) from None
+    return [part.swept() for part in parts]
 
 
-def measure_cell(path: str, case: Case) -> list[Row]:
-    """In the cell's process: load the experiment's file and measure one case."""
-    rows = list(load_experiment(Path(path)).experiment.measure(case))
-    for row in rows:
-        if not isinstance(row, Row) or row.parameters != case.parameters:
-            raise ExperimentError(
-                f"{case.experiment!r} gave something else than rows of its case: "
-                "build them with case.row(metric, value)."
-            )
-    return rows
+class _Part:
+    """One experiment of a sweep: its cases, and what is finished of them."""
 
+    def __init__(self, found: Found, mode: Mode, store: Store) -> None:
+        self.found, self.name = found, found.experiment.name
+        self.cases = list(found.experiment.cases(mode))
+        _check(self.name, self.cases)
+        self.store = store
+        self.code = ""
+        self.cells: dict[int, Cell] = {}
+        self.rows: dict[int, tuple[Row, ...]] = {}
+        self.damaged: list[str] = []
 
-def _ended(outcome: Outcome) -> Outcome:
-    """The outcome of a cell that measured something before a budget stopped it.
+    def load(self, number: int) -> Cell | None:
+        """A cell that is finished and kept; what cannot be read is remembered."""
+        try:
+            rows = self.store.load(self.cases[number].key(self.code))
+        except CorruptCellError as error:
+            self.damaged.append(str(error))
+            return None
+        if rows is None:
+            return None
+        about = next(row for row in rows if row.metric == CELL_METRIC)
+        seconds = float(about.value or 0.0)
+        return self._done(number, rows, about.status, seconds, about.message, True)
 
-    Such a cell gives rows, one of which is not ok: that one says how the cell ended.
-    """
-    stopped = [row for row in outcome.value or () if row.status != "ok"]
-    if outcome.status != "ok" or not stopped:
-        return outcome
-    first = stopped[0]
-    return replace(outcome, status=first.status, message=first.message)
+    def keep(self, number: int, ended: Ended, commit: str) -> Cell:
+        """Store a cell that has just ended."""
+        rows = tuple(row.stamped(commit=commit) for row in ended.rows)
+        self.store.save(self.cases[number].key(self.code), rows)
+        how = ended.status, ended.seconds, ended.message
+        return self._done(number, rows, *how, False)
 
+    def swept(self) -> Sweep:
+        """Everything in the order of the cases."""
+        order = range(len(self.cases))
+        rows = tuple(row for number in order for row in self.rows[number])
+        cells = tuple(self.cells[number] for number in order)
+        return Sweep(rows, cells, tuple(self.damaged))
 
-def _stamped(case: Case, outcome: Outcome, root: Path) -> tuple[Row, ...]:
-    """Rows of a cell, a last one for the cell itself, with the facts of the run."""
-    ended = case.row(
-        CELL_METRIC,
-        outcome.seconds,
-        status=outcome.status,
-        message=outcome.message,
-    )
-    return tuple(
-        row.stamped(
-            threads=1,
-            machine=str(this_machine()),
-            versions=versions_text(),
-            commit=commit_of(root),
-        )
-        for row in (*(outcome.value or ()), ended)
-    )
+    def _done(
+        self,
+        number: int,
+        rows: tuple[Row, ...],
+        status: str,
+        seconds: float,
+        message: str,
+        reused: bool,
+    ) -> Cell:
+        case, total = self.cases[number], len(self.cases)
+        cell = Cell(number + 1, total, case, status, seconds, message, reused)
+        self.cells[number], self.rows[number] = cell, rows
+        return cell
 
 
 def _check(name: str, cases: Sequence[Case]) -> None:

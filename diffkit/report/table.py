@@ -25,6 +25,8 @@ _AFTER = (
     "versions",
     "commit",
 )
+#: Written by later versions only: where it is missing, nothing is known of it.
+_LATER = "collector"
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -36,7 +38,8 @@ def to_csv(rows: Sequence[Row]) -> str:
     names = _parameter_names(rows)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*_BEFORE, *names, *_AFTER])
+    known = any(row.collector for row in rows)
+    writer.writerow([*_BEFORE, *names, *_AFTER, *([_LATER] if known else [])])
     for row in rows:
         parameters = dict(row.parameters)
         writer.writerow(
@@ -55,6 +58,7 @@ def to_csv(rows: Sequence[Row]) -> str:
                 row.machine,
                 row.versions,
                 row.commit,
+                *([row.collector] if known else []),
             ]
         )
     return out.getvalue()
@@ -70,7 +74,7 @@ def from_csv(text: str, source: str = "the data") -> tuple[Row, ...]:
             f"{source} is not a table of rows: the columns {', '.join(missing)} are "
             "missing. Measure again to replace it."
         )
-    names = [name for name in columns if name not in _BEFORE + _AFTER]
+    names = [name for name in columns if name not in (*_BEFORE, *_AFTER, _LATER)]
     try:
         return tuple(
             Row(
@@ -90,6 +94,7 @@ def from_csv(text: str, source: str = "the data") -> tuple[Row, ...]:
                 machine=line["machine"],
                 versions=line["versions"],
                 commit=line["commit"],
+                collector=line.get(_LATER) or "",
             )
             for line in reader
         )

@@ -98,6 +98,18 @@ def test_a_raising_experiment_is_reported_and_the_exit_code_says_so(run, tmp_pat
     assert "planted" in (tmp_path / "reports" / "tiny" / "README.md").read_text()
 
 
+def test_run_takes_workers_or_a_cluster_and_not_both(run, tmp_path):
+    write_project(tmp_path, ["ok", "ok"])
+    code, out, err = run("run", "all", "--workers", "2")
+    assert (code, err) == (0, "")
+    assert "[2/2] null size=" in out
+    code, _, err = run("run", "all", "--workers", "2", "--dask", "tcp://127.0.0.1:1")
+    assert code == 2
+    assert "give one of them" in one_line(err)
+    code, _, err = run("run", "all", "--workers", "0")
+    assert code == 2
+
+
 def test_an_unknown_experiment_suggests_the_nearest(run, tmp_path):
     write_project(tmp_path, ["ok"])
     code, _, err = run("run", "tinny")

@@ -12,11 +12,11 @@ import pytest
 from diffkit.errors import ExpressionBudgetError, MissingDependencyError
 from diffkit.measure.limits import (
     THREAD_VARIABLES,
-    LimitedRunner,
     Limits,
+    default_guard,
     one_thread,
-    run_limited,
 )
+from diffkit.measure.processes import LimitedRunner, run_limited
 
 GENEROUS = Limits(seconds=60, bytes=1 << 30)
 
@@ -157,4 +157,4 @@ def test_a_runner_outside_its_block_says_how_it_is_used():
 
 def test_the_guard_of_this_platform():
     from_platform = "address_space" if sys.platform == "linux" else "watchdog"
-    assert LimitedRunner()._guard == from_platform
+    assert default_guard() == from_platform
