@@ -18,6 +18,7 @@ import click
 
 import diffkit as dk
 from diffkit import (
+    cli_bench,
     cli_compare,
     cli_formula,
     cli_report,
@@ -86,6 +87,7 @@ def cli() -> None:
       diffkit run cost_vs_depth --quick
       diffkit results --experiment cost_vs_depth
       diffkit report --check
+      diffkit bench gate --base origin/main
       diffkit compare --sizes 10,64,32,1 --batch 32
       diffkit check losses.py:mean_square
       diffkit train iris
@@ -156,6 +158,7 @@ def run(name: str, **how: Any) -> int:
 
 
 cli.add_command(cli_compare.compare)
+cli.add_command(cli_bench.bench_group)
 cli.add_command(cli_results.results)
 cli.add_command(cli_results.compare_runs)
 cli.add_command(cli_report.report_command)

@@ -1,3 +1,4 @@
+from . import bench as bench
 from .caches import engine_cache as engine_cache
 from .cells import KEPT as KEPT
 from .cells import (

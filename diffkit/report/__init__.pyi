@@ -2,6 +2,7 @@ from . import figures as figures
 from . import numbers as numbers
 from . import page as page
 from . import training as training
+from . import trends as trends
 from .check import check_pages as check_pages
 from .compact import compact_tables as compact_tables
 from .lookup import rows_of as rows_of

@@ -1,5 +1,7 @@
 """Prepare, value, and value with gradient, for each backend; counts are asserted."""
 
+import itertools
+
 import numpy as np
 import optree
 import pytest
@@ -8,50 +10,36 @@ from scipy.optimize._numdiff import approx_derivative
 
 import diffkit as dk
 from diffkit import measure
+from diffkit.measure.bench import worker
 from tests.benchmarks.conftest import network
 
-SMALL = network((4, 8, 3), 16)
-BACKENDS = {
-    "autodiff": ("autodiff", {}),
-    "forward": ("forward", {}),
-    "central": ("finite_differences", {"method": "central"}),
-    "symbolic-shared": ("symbolic", {"form": "shared"}),
-    "symbolic-cse": ("symbolic", {"form": "cse"}),
-    "null": ("null", {}),
-}
+
+def exact(name):
+    function, arguments = worker.network(name)
+    return dk.prepare(function, *arguments)
 
 
-@pytest.fixture(params=BACKENDS)
-def backend(request):
-    name, options = BACKENDS[request.param]
-    return dk.get_backend(name, **options)
-
-
-def test_prepare(benchmark, backend):
-    function, arguments = SMALL
-    prepared = benchmark(dk.prepare, function, *arguments, backend=backend)
-    assert prepared.program.parameters == 4 * 8 + 8 + 8 * 3 + 3
-
-
-def test_value(benchmark, backend):
-    function, arguments = SMALL
-    prepared = dk.prepare(function, *arguments, backend=backend)
-    value = benchmark(prepared.value, *arguments)
-    if backend.name != "null":
-        assert value == pytest.approx(float(function(*arguments)), rel=1e-12)
-
-
-def test_value_and_grad(benchmark, backend):
-    function, arguments = SMALL
-    prepared = dk.prepare(function, *arguments, backend=backend)
-    _, gradient = benchmark(prepared, *arguments)
-    parameters = prepared.program.parameters
-    expected = {"forward": parameters, "finite_differences": 2 * parameters, "null": 0}
-    assert prepared.info.evaluations == expected.get(backend.name, 1)
-    if backend.name != "null":
-        exact = dk.prepare(function, *arguments)(*arguments)[1]
+@pytest.mark.parametrize("name", worker.BENCHMARKS)
+def test_the_grid_that_ci_is_gated_by(benchmark, name):
+    """Prepare, value, value and gradient, by each backend on each network."""
+    task, way, network_name = name.split()
+    result = benchmark(worker.BENCHMARKS[name].make())
+    truth = exact(network_name)
+    parameters = truth.program.parameters
+    if task == "prepare":
+        sizes, _ = worker.NETWORKS[network_name]
+        assert result.program.parameters == sum(
+            (m + 1) * n for m, n in itertools.pairwise(sizes)
+        )
+        evaluations = {"forward": parameters, "central": 2 * parameters, "null": 0}
+        assert result.info.evaluations == evaluations.get(way, 1)
+    elif way != "null":
+        value, gradient = truth(*worker.network(network_name)[1])
+        if task == "value":
+            assert result == pytest.approx(value, rel=1e-12)
+            return
         for mine, true in zip(
-            optree.tree_leaves(gradient), optree.tree_leaves(exact), strict=True
+            optree.tree_leaves(result[1]), optree.tree_leaves(gradient), strict=True
         ):
             assert mine == pytest.approx(true, rel=1e-5, abs=1e-8)
 
