@@ -1,4 +1,5 @@
 from . import bench as bench
+from . import floors as floors
 from .caches import engine_cache as engine_cache
 from .cells import KEPT as KEPT
 from .cells import (
