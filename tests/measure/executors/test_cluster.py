@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from diffkit.errors import ExperimentError, MissingDependencyError, UserInputError
 from diffkit.measure.executors import Cluster, Local, cluster, on_worker
-from diffkit.measure.rows import CELL_METRIC, to_json
+from diffkit.measure.rows import CELL_METRIC
 from diffkit.measure.sweep import run_sweep
 from tests.measure.executors.project import found, intervals
 
@@ -23,7 +24,7 @@ CELLS = [("sleep0.2", True, 120), *[("sleep0.2", False, 120)] * 11] * 2
 def values(swept):
     """Everything of the rows that does not say when or how long."""
     return [
-        json.dumps({**to_json(row), "commit": ""}).encode()
+        json.dumps({**asdict(row), "commit": ""}).encode()
         for row in swept.rows
         if row.metric != CELL_METRIC
     ]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ from diffkit.measure import processes
 from diffkit.measure.executors import Local
 from diffkit.measure.limits import Limits
 from diffkit.measure.processes import Call, Processes
-from diffkit.measure.rows import CELL_METRIC, to_json
+from diffkit.measure.rows import CELL_METRIC
 from diffkit.measure.sweep import run_sweep, run_sweeps
 from tests.measure.executors.project import found, intervals
 
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def counted(swept):
     """Every counted value with what it belongs to, as bytes."""
     return [
-        json.dumps({**to_json(row), "commit": ""}).encode()
+        json.dumps({**asdict(row), "commit": ""}).encode()
         for row in swept.rows
         if row.metric != CELL_METRIC
     ]
@@ -45,7 +46,7 @@ def test_counted_values_are_the_same_bytes_for_any_number_of_workers(tmp_path):
         for workers in (1, 2, 3)
     ]
     assert counted(swept[0]) == counted(swept[1]) == counted(swept[2])
-    assert [json.loads(line)["parameters"]["place"] for line in counted(swept[2])] == [
+    assert [json.loads(line)["parameters"][0][1] for line in counted(swept[2])] == [
         place for place in range(10) for _ in range(2)
     ]
     assert [cell.number for cell in swept[2].cells] == list(range(1, 11))
