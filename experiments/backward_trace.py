@@ -601,6 +601,15 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
     return measure.Findings(facts, tuple(verdicts))
 
 
+def tables(rows: Sequence[Row]) -> dict[str, str]:
+    """The tables beside the figure."""
+    facts = findings(rows).facts
+    return {
+        "Node by node": facts["nodes"],
+        "The formulas": facts["formulas"],
+    }
+
+
 ANSWER = """
 Each node multiplies what comes in by its own derivative and hands it on; {proved} by
 SymPy, and every exact way agrees with the formulas to {hand}.
@@ -616,15 +625,11 @@ Values from left to right, then derivatives of the loss from right to left. The 
 derivative of a node is that of its value by the node before (row by row); incoming
 times local is what goes out, to {chain}.
 
-{nodes}
-
 ## The formulas, proved
 
 The derivative that SymPy finds, less the formula, simplifies to zero; where a ReLU
 stands between, for each side of each kink. By hand formulas in NumPy the values agree
 with every exact way to {hand} and with central differences to {hand_differences}.
-
-{formulas}
 
 ## One path, and all of them
 
@@ -676,6 +681,7 @@ EXPERIMENT = measure.Experiment(
     answer=ANSWER,
     page=PAGE,
     metrics=METRICS,
+    tables=tables,
 )
 
 if __name__ == "__main__":

@@ -317,6 +317,15 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
     return measure.Findings(facts, tuple(verdicts))
 
 
+def tables(rows: Sequence[Row]) -> dict[str, str]:
+    """The tables beside the figure."""
+    facts = findings(rows).facts
+    return {
+        "The line": facts["line_table"],
+        "The network": facts["net_table"],
+    }
+
+
 ANSWER = """
 On the exercise's line rates below {limit} converge, fastest of those tried {line_best}
 ({line_steps} steps); just below the limit descent rings, above it diverges.
@@ -331,8 +340,6 @@ The loss is a quadratic bowl: rates below two over its largest curvature converg
 {limit}, and the best constant rate is two over the sum of the curvatures, {best_rate}.
 A run has arrived when {arrived} of the first loss above the minimum is left.
 
-{line_table}
-
 ## A network, where it is not
 
 A network of eight tanh units on two moons, with cross-entropy. At the start two over
@@ -341,7 +348,6 @@ fastest rate tried is {net_best} ({net_steps} steps). Rates beyond the first lim
 arrive all the same: {wilder}. The loss rises on the way, until the run is where the
 curvature is small enough for its rate.
 
-{net_table}
 """
 
 METRICS = {
@@ -368,6 +374,7 @@ EXPERIMENT = measure.Experiment(
     answer=ANSWER,
     page=PAGE,
     metrics=METRICS,
+    tables=tables,
 )
 
 if __name__ == "__main__":

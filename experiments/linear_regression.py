@@ -304,6 +304,14 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
     return measure.Findings(facts, tuple(verdicts))
 
 
+def tables(rows: Sequence[Row]) -> dict[str, str]:
+    """The tables beside the figure."""
+    facts = findings(rows).facts
+    return {
+        "After the same training": facts["table"],
+    }
+
+
 ANSWER = """
 After {steps} steps at rate {rate} every way has w = {w} and b = {b}, which is {left}
 from least squares; above a rate of {limit} it diverges.
@@ -314,8 +322,6 @@ The data are the exercise's own, drawn by NumPy's legacy generator with its seed
 start is zero, where the mean squared error is {origin}.
 
 ## The same training, three ways to differentiate
-
-{table}
 
 All ways have {agree}.
 
@@ -371,6 +377,7 @@ EXPERIMENT = measure.Experiment(
     answer=ANSWER,
     page=PAGE,
     metrics=METRICS,
+    tables=tables,
 )
 
 if __name__ == "__main__":

@@ -237,6 +237,14 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
     return measure.Findings(facts, tuple(verdicts))
 
 
+def tables(rows: Sequence[Row]) -> dict[str, str]:
+    """The tables beside the figure."""
+    facts = findings(rows).facts
+    return {
+        "Arrows against the proved reference": facts["table"],
+    }
+
+
 ANSWER = """
 A bowl with its minimum at w = {w}, b = {b} and a loss of {origin} at the origin, not
 {claimed}; the arrows of steepest descent of all exact ways agree to {exact}.
@@ -250,8 +258,6 @@ points, with its minimum of {least} at w = {w} and b = {b} by least squares.
 
 At {points} points the gradient was taken by every way and compared with a proved
 reference; the error is that of the arrow relative to its larger component.
-
-{table}
 
 ## A loss that cannot be reproduced
 
@@ -289,6 +295,7 @@ EXPERIMENT = measure.Experiment(
     answer=ANSWER,
     page=PAGE,
     metrics=METRICS,
+    tables=tables,
 )
 
 if __name__ == "__main__":

@@ -270,6 +270,14 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
     return measure.Findings(facts, tuple(verdicts))
 
 
+def tables(rows: Sequence[Row]) -> dict[str, str]:
+    """The tables beside the figure."""
+    facts = findings(rows).facts
+    return {
+        "Steps to the minimum, by learning rate": facts["table"],
+    }
+
+
 ANSWER = """
 With α = {alpha} the weight goes {first}, … as the closed form says to within
 {closed_error}; the largest rate that still converges is {limit}.
@@ -285,8 +293,6 @@ Each step multiplies the distance from {target} by `1 − 2α`, so that after k 
 w = {target}·`(1 − (1 − 2α)ᵏ)`. Of {ways} ways, central differences
 deviate from this closed form by up to {closed_differences} over {steps} steps, the
 others by up to {closed_error}.
-
-{table}
 
 ## How large a step may be
 
@@ -330,6 +336,7 @@ EXPERIMENT = measure.Experiment(
     answer=ANSWER,
     page=PAGE,
     metrics=METRICS,
+    tables=tables,
 )
 
 if __name__ == "__main__":

@@ -462,6 +462,20 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
         "kept_ulps": told("kept_tanh_at_named_ulps", "{:.2f}".format),
         "apart": told("printed_against_reverse_error"),
     }
+    facts["table"] = report.markdown_table(
+        ["pitfall", "what shows it", "wrong", "right"],
+        [
+            ["gradients never zeroed", "loss", facts["forgotten"], facts["zeroed"]],
+            ["too large a rate", "loss", facts["large_loss"], facts["usual_loss"]],
+            ["all weights zero", "loss", facts["zeros_loss"], facts["random_loss"]],
+            ["equal weights", "loss", facts["equal_loss"], facts["random_loss"]],
+            ["step of float64", "error in float32", facts["single"], facts["own"]],
+            ["log(softmax)", "NaN gradients", facts["naive_bad"], facts["stable_bad"]],
+            ["σ′ as printed", "NaN", facts["printed_nan"], facts["rule_nan"]],
+            ["1 − tanh²", "ulps", facts["tanh_ulps"], facts["kept_ulps"]],
+        ],
+        numbers_from=2,
+    )
     verdicts = []
     if wrong_ratio is not None:
         verdicts.append(
@@ -475,6 +489,14 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
             )
         )
     return measure.Findings(facts, tuple(verdicts))
+
+
+def tables(rows: Sequence[Row]) -> dict[str, str]:
+    """The tables beside the figure."""
+    facts = findings(rows).facts
+    return {
+        "Each pitfall and its cure": facts["table"],
+    }
 
 
 ANSWER = """
@@ -569,6 +591,7 @@ EXPERIMENT = measure.Experiment(
     answer=ANSWER,
     page=PAGE,
     metrics=METRICS,
+    tables=tables,
 )
 
 if __name__ == "__main__":

@@ -41,15 +41,29 @@ def value(rows: Sequence[Row], metric: str, backend: str | None = None, **parame
     return row.value
 
 
-def check_page(experiment: Found, rows: Sequence[Row], folder: Path) -> str:
-    """Write the report from rows that went through a file; every claim is answered."""
+def check_page(experiment: Found, rows: Sequence[Row]) -> str:
+    """Compose the page from rows that went through a file; every claim is answered.
+
+    Figures are laid out and not rendered, which is most of the time of a report.
+    """
     stored = table.from_csv(table.to_csv(rows))
-    assert not any(case.timed for case in experiment.experiment.cases("quick"))
-    page = report.write_report(experiment, stored, folder, "quick").read_text()
-    for claim in experiment.experiment.claims:
-        assert f"| {claim} |" in page
-    assert "nan" not in page.split()
-    return page
+    value = experiment.experiment
+    assert not any(case.timed for case in value.cases("quick"))
+    found = value.findings(stored)
+    page = report.page.compose(value, found, stored, "quick", experiment.claims)
+    text = "\n".join([page.answer, page.body, *page.tables.values(), page.verdicts])
+    for claim in value.claims:
+        assert f"| {claim} |" in page.verdicts
+    assert "nan" not in text.split()
+    assert "no result" not in page.answer + page.body + page.verdicts
+    with report.figures.house_style():
+        figure = value.figure(stored)
+    assert all(
+        axes.get_title(loc="left")
+        for axes in figure.axes
+        if axes.get_label() != "<colorbar>"
+    )
+    return text
 
 
 def check_without(experiment: Found, rows: Sequence[Row]) -> None:
@@ -68,7 +82,7 @@ def check_without(experiment: Found, rows: Sequence[Row]) -> None:
             and (lost is None or (row.backend, row.parameters) == lost)
         ]
         found = experiment.experiment.findings([*kept, *gone])
-        report.page.render(
+        report.page.compose(
             experiment.experiment, found, [*kept, *gone], "quick", experiment.claims
         )
     with report.figures.house_style():

@@ -104,7 +104,7 @@ def test_values_stand_before_cotangents_and_cotangents_run_back(rows):
     assert value(rows, "small_b_value") == pytest.approx(2 * (1.5 - 2.0))
 
 
-def test_page(rows, tmp_path):
-    page = check_page(FOUND, rows, tmp_path)
+def test_page(rows):
+    page = check_page(FOUND, rows)
     assert "every formula is proved" in page
     check_without(FOUND, rows)

@@ -60,6 +60,6 @@ def test_a_network_arrives_beyond_its_first_limit_and_crawls_far_below(rows):
     assert "rate_0.02_steps_count" not in metrics
 
 
-def test_page(rows, tmp_path):
-    check_page(FOUND, rows, tmp_path)
+def test_page(rows):
+    check_page(FOUND, rows)
     check_without(FOUND, rows)

@@ -71,8 +71,8 @@ def test_only_the_line_has_one_hessian(rows):
     assert value(rows, "net_hessian_change_ratio") > 0.1
 
 
-def test_page(rows, tmp_path):
-    page = check_page(FOUND, rows, tmp_path)
+def test_page(rows):
+    page = check_page(FOUND, rows)
     assert "1.985674" in page
     assert "0.953554" in page
     check_without(FOUND, rows)

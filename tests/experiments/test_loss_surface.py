@@ -65,7 +65,7 @@ def test_other_draws_are_counted(rows):
     assert value(rows, "draws_loss") == pytest.approx(np.median(losses), rel=1e-12)
 
 
-def test_page(rows, tmp_path):
-    page = check_page(FOUND, rows, tmp_path)
+def test_page(rows):
+    page = check_page(FOUND, rows)
     assert "3.3151" in page
     check_without(FOUND, rows)

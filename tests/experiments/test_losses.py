@@ -99,7 +99,7 @@ def test_only_cross_entropy_leaves_a_wrong_and_certain_start(rows):
         assert value(rows, f"{name}_accuracy", start="neutral") > 0.8
 
 
-def test_page(rows, tmp_path):
-    page = check_page(FOUND, rows, tmp_path)
+def test_page(rows):
+    page = check_page(FOUND, rows)
     assert "**does not hold**" in page
     check_without(FOUND, rows)

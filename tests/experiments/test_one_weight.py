@@ -57,7 +57,7 @@ def test_below_the_limit_a_bowl_is_descended_and_above_it_climbed(rows):
             assert min(row.samples[5:]) > 1e3
 
 
-def test_page(rows, tmp_path):
-    page = check_page(FOUND, rows, tmp_path)
+def test_page(rows):
+    page = check_page(FOUND, rows)
     assert "0.6, 1.08, 1.464" in page
     check_without(FOUND, rows)

@@ -92,6 +92,6 @@ def test_only_the_proved_reference_sees_the_digits_that_tanh_loses(rows):
     assert value(rows, "printed_tanh_at_named_ulps") > 1e6
 
 
-def test_page(rows, tmp_path):
-    check_page(FOUND, rows, tmp_path)
+def test_page(rows):
+    check_page(FOUND, rows)
     check_without(FOUND, rows)

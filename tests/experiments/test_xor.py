@@ -65,6 +65,6 @@ def test_the_surface_is_right_at_the_corners(rows):
             assert (surface[10 + 20 * u, 10 + 20 * v] > 0.5) == (u != v)
 
 
-def test_page(rows, tmp_path):
-    check_page(FOUND, rows, tmp_path)
+def test_page(rows):
+    check_page(FOUND, rows)
     check_without(FOUND, rows)
