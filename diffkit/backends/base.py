@@ -24,6 +24,9 @@ class Capabilities:
     programs gives all of them, by composition, unless it says otherwise here.
     `forward_mode` says that its Jacobian-vector products are one run of the tangent
     program on its own runtime, and not differences or gradients of many outputs.
+    `vector` says that `compile` takes a program whose first output is an array: its
+    gradients have that output's shape followed by the input's, for the same number of
+    evaluations.
 
     `costs` is what composing costs, for the derivatives that cost something else: a
     formula in P, n (scalars put in) and m (scalars that come out).
@@ -36,6 +39,7 @@ class Capabilities:
     derivatives: tuple[str, ...] = DERIVATIVES
     costs: Mapping[str, str] = field(default_factory=dict, hash=False)
     forward_mode: bool = False
+    vector: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,9 +49,10 @@ class Runner(Protocol):
         values: np.ndarray,
         outputs: int = 0,
     ) -> np.ndarray:
-        """One scalar output for each replacement of one element of one input.
+        """One output for each replacement of one element of one input.
 
         Run e sets element positions[e] of input `leaf` to values[e], and only that.
+        Returns float64 (E, *shape of the output).
         """
         ...
 
@@ -81,7 +82,8 @@ class NumpyRunner:
         arrays: list[Any] = list(leaves)
         changed = np.array(leaves[leaf], dtype=self._dtype)
         arrays[leaf] = changed
-        results = np.empty(len(positions), dtype=np.float64)
+        shape = self._graph.nodes[self._graph.outputs[outputs]].shape
+        results = np.empty((len(positions), *shape), dtype=np.float64)
         for e, (position, value) in enumerate(zip(positions, values, strict=True)):
             kept = changed.flat[position]
             changed.flat[position] = value

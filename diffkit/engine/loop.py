@@ -33,7 +33,8 @@ POSITIONS: Final = 6
 VALUES: Final = 7
 OUTPUT: Final = 8
 RESULTS: Final = 9
-CONTROL_WIDTH: Final = 10
+OUTPUT_SIZE: Final = 10
+CONTROL_WIDTH: Final = 11
 
 
 @intrinsic
@@ -79,12 +80,14 @@ def _run(arena, control):
     positions = int64_pointer(control[POSITIONS])
     values = float64_pointer(control[VALUES])
     results = float64_pointer(control[RESULTS])
+    size = control[OUTPUT_SIZE]
     for e in range(repeats):
         place = control[LEAF] + positions[e]
         original = arena[place]
         arena[place] = values[e]
         _execute(arena, instructions, count, lists)
-        results[e] = arena[control[OUTPUT]]
+        for k in range(size):
+            results[e * size + k] = arena[control[OUTPUT] + k]
         arena[place] = original
 
 

@@ -139,20 +139,22 @@ class Machine:
         values: Any,
         outputs: int = 0,
     ) -> np.ndarray:
-        """A scalar output for many replacements of one element of one input.
+        """One output for many replacements of one element of one input.
 
         Run e has the element `positions[e]` (flat, row-major) of input `leaf` replaced
         by `values[e]`; every run is a whole run of the program. Used by finite
-        differences and, with one-hot tangents, by forward mode. Returns float64 (E,).
+        differences and, with one-hot tangents, by forward mode. Returns
+        float64 (E, *shape of the output).
 
-        Raises ShapeError for a position outside the leaf, an output that is not a
-        scalar, or positions and values that differ in number.
+        Raises ShapeError for a position outside the leaf, or positions and values that
+        differ in number.
         """
         places = np.ascontiguousarray(positions, dtype=np.int64).ravel()
         numbers = np.ascontiguousarray(values, dtype=np.float64).ravel()
         slot = self.program.inputs[leaf]
-        self._check_perturbation(slot, leaf, places, numbers, outputs)
-        results = np.empty(places.size, np.float64)
+        self._check_perturbation(slot, leaf, places, numbers)
+        out = self.program.outputs[outputs]
+        results = np.empty((places.size, *out.shape), np.float64)
         workspace = self._borrow()
         try:
             self._fill(workspace, leaves)
@@ -161,7 +163,8 @@ class Machine:
             control[loop.LEAF] = slot.start
             control[loop.POSITIONS] = places.ctypes.data
             control[loop.VALUES] = numbers.ctypes.data
-            control[loop.OUTPUT] = self.program.outputs[outputs].start
+            control[loop.OUTPUT] = out.start
+            control[loop.OUTPUT_SIZE] = out.elements
             control[loop.RESULTS] = results.ctypes.data
             self._run(int(control.ctypes.data))
         finally:
@@ -206,7 +209,6 @@ class Machine:
         leaf: int,
         places: np.ndarray,
         numbers: np.ndarray,
-        output: int,
     ) -> None:
         if places.size != numbers.size:
             raise ShapeError(
@@ -217,11 +219,6 @@ class Machine:
             raise ShapeError(
                 f"A position lies outside {self._names[leaf]}, which has "
                 f"{slot.elements} elements; positions are flat and start at 0."
-            )
-        if self.program.outputs[output].shape != ():
-            raise ShapeError(
-                f"Output {output} has shape {self.program.outputs[output].shape}; "
-                "perturbed reads a scalar. Sum the output, or choose another."
             )
 
 

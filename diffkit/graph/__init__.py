@@ -6,6 +6,7 @@ from diffkit.graph import (
     numpy_shapes,
     numpy_ufuncs,
 )
+from diffkit.graph.bends import bends
 from diffkit.graph.checkpoint import (
     Checkpoint,
     recomputed_operations,
@@ -14,6 +15,7 @@ from diffkit.graph.checkpoint import (
 from diffkit.graph.forward import forward
 from diffkit.graph.graph import Builder, Graph
 from diffkit.graph.node import Node
+from diffkit.graph.perturb import Perturbed, perturb
 from diffkit.graph.reverse import reverse
 from diffkit.graph.simplify import simplify
 from diffkit.graph.size import Size
@@ -29,11 +31,14 @@ __all__ = [
     "Checkpoint",
     "Graph",
     "Node",
+    "Perturbed",
     "Size",
     "Structure",
     "Traced",
     "Tracing",
+    "bends",
     "forward",
+    "perturb",
     "recomputed_operations",
     "require_checkpoint",
     "reverse",

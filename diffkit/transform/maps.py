@@ -6,8 +6,10 @@ and
 
 * a pullback, wᵀJ, is the gradient of ⟨w, F(x)⟩, one gradient in n variables;
 * a pushforward, J v, is the tangent program (`graph.forward`) on the backend's runtime
-  where the backend is forward-mode; elsewhere the derivative of ⟨w, F(x + (t−1) v)⟩
-  by the one variable t, for each unit w: m gradients in one variable.
+  where the backend is forward-mode; for one that takes array outputs the derivative of
+  F(x + (t−1) v) by the one variable t; elsewhere that of ⟨w, F(x + (t−1) v)⟩ for each
+  unit w: m gradients in one variable;
+* the whole of J is one gradient of F for a backend that takes array outputs.
 
 Griewank and Walther (2008), chapter 3.
 """
@@ -124,7 +126,7 @@ def contracted(graph: Graph) -> Graph:
 
 
 def along_a_line(graph: Graph, wrt: Sequence[int]) -> Graph:
-    """⟨w, y⟩ and y = F(x + (t−1) v): more inputs w, the number t, and v for each wrt.
+    """Y = F(x + (t−1) v): more inputs, the number t, and v for each wrt.
 
     An affine change of variables, after which one variable is left. The point is at
     t = 1, where steps relative to t exist, and t−1 is exact for every t near it.
@@ -135,15 +137,13 @@ def along_a_line(graph: Graph, wrt: Sequence[int]) -> Graph:
         node = graph.nodes[p]
         place = builder.input(node.shape, node.kind, node.attribute("name"))
         inputs.append(Traced(builder, place))
-    root = graph.nodes[graph.outputs[0]]
-    w: Any = Traced(builder, builder.input(root.shape, name="cotangent"))
     t: Any = Traced(builder, builder.input((), name="t"))
     for p in wrt:
         name = f"tangent of {graph.nodes[graph.inputs[p]].attribute('name')}"
         v = Traced(builder, builder.input(inputs[p].shape, name=name))
         inputs[p] = inputs[p] + (t - 1.0) * v
     y = splice(builder, graph, [x.index for x in inputs])[0]
-    return builder.graph([SUM(w * y, axes=(0,), keepdims=False).index, y.index])
+    return builder.graph([y.index])
 
 
 def splice(outer: Builder, graph: Graph, inputs: Sequence[int]) -> list[Traced]:
@@ -173,6 +173,11 @@ class LinearMap:
         """Whether a pushforward is one run of the tangent program."""
         return self.backend.capabilities.forward_mode
 
+    @property
+    def by_arrays(self) -> bool:
+        """Whether the backend differentiates all outputs at once."""
+        return self.backend.capabilities.vector
+
     def pull(
         self, leaves: Sequence[np.ndarray], w: np.ndarray
     ) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -189,17 +194,26 @@ class LinearMap:
             return y, tangent
         dtype, m = self.traced.dtype, self.traced.m
         scale = self._scale(leaves, vs)
-        shrunk = [(v / scale).astype(dtype) for v in vs]
+        point = [*leaves, np.ones((), dtype), *((v / scale).astype(dtype) for v in vs)]
+        if self.by_arrays:
+            y, (slope,), _ = self._push(point)
+            return y, slope * dtype.type(scale)
         y, tangent = np.zeros(0, dtype), np.zeros(m, dtype)
-        one = np.ones((), dtype)
         for k in range(m):
-            w = unit(m, k, dtype)
-            _, (slope,), (y,) = self._push([*leaves, w, one, *shrunk])
+            _, (slope,), (y,) = self._push([*point, unit(m, k, dtype)])
             tangent[k] = slope * scale
         return y, tangent
 
+    def whole(self, leaves: Sequence[np.ndarray]) -> np.ndarray:
+        """J, (m, n), of a backend that takes array outputs: one gradient of F."""
+        _, blocks, _ = self._whole(leaves)
+        m = self.traced.m
+        return np.concatenate([b.reshape(m, prod(b.shape[1:])) for b in blocks], 1)
+
     def cheaper(self) -> str:
         """The mode that gives the whole Jacobian with fewer evaluations."""
+        if self.by_arrays:
+            return "forward"
         n, m = self.traced.n, self.traced.m
         formula = self.backend.capabilities.evaluations
         by_columns = n if self.native else n * m * max(count(formula, P=1), 1)
@@ -225,11 +239,17 @@ class LinearMap:
         return self._compile(contracted(self.traced.graph), self.traced.wrt)
 
     @cached_property
+    def _whole(self) -> Compiled:
+        return self._compile(self.traced.graph, self.traced.wrt)
+
+    @cached_property
     def _push(self) -> Compiled:
         graph, wrt = self.traced.graph, self.traced.wrt
         if not self.native:
             line = along_a_line(graph, wrt)
-            return self._compile(line, (len(graph.inputs) + 1,))
+            if not self.by_arrays:
+                line = contracted(line)
+            return self._compile(line, (len(graph.inputs),))
         tangents = forward(graph, wrt)
         builder = Builder(tangents)
         nothing = lift(builder, 0.0).index

@@ -118,6 +118,13 @@ def composed(what: Capabilities, derivative: str) -> tuple[str, str]:
             "hvp": ("1", "forward over reverse"),
             "hessian": ("n", "forward over reverse, n times"),
         }
+    elif what.vector:
+        table = {
+            "jvp": (str(one), "derivative along a line"),
+            "jacobian": (in_n, "gradient of all outputs at once"),
+            "hvp": (str(one), "grad f along a line"),
+            "hessian": (in_n, "gradient of all of grad f at once"),
+        }
     else:
         lines = _times("m", str(one))
         columns = _times("n", lines)

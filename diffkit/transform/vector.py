@@ -149,8 +149,9 @@ def jacobian(
 
     Nested as f's result, and inside as `args[argnums]`; each block has the output's
     shape followed by the argument's. `mode="forward"` takes a pushforward for each of n
-    inputs, "reverse" a pullback for each of m outputs, "auto" what needs fewer
-    evaluations on this backend (Griewank and Walther, 2008, section 3.1).
+    inputs, or moves each of them once where the backend takes array outputs; "reverse"
+    takes a pullback for each of m outputs, "auto" what needs fewer evaluations on this
+    backend (Griewank and Walther, 2008, section 3.1).
 
     >>> import numpy as np
     >>> jacobian(lambda w: w**2)(np.array([1.0, 3.0])).tolist()
@@ -171,8 +172,9 @@ def hessian(
 
     The Jacobian of the reverse-mode gradient: nested as `args[argnums]` twice, each
     block with the first argument's shape followed by the second's. A forward mode
-    backend takes n forward-over-reverse runs, any other n of its own gradients. An
-    approximate backend differentiates the exact gradient, not its own.
+    backend takes n forward-over-reverse runs, differences one gradient of that
+    gradient, any other backend n of its own. An approximate backend differentiates the
+    exact gradient, not its own.
 
     Raises ShapeError when f is not a scalar.
 
@@ -193,8 +195,9 @@ def hvp(
     """The Hessian of a scalar f times a direction, without the Hessian.
 
     Forward over reverse (Pearlmutter, 1994): the tangent program of the gradient, once,
-    whatever the number of parameters. A backend without forward mode takes its gradient
-    of ⟨∇f(x), v⟩ instead, which is H·v as H is symmetric. Gives a tuple with one entry
+    whatever the number of parameters. Differences take the derivative of the
+    reverse-mode gradient along v; any other backend without forward mode its gradient
+    of ⟨∇f(x), v⟩, which is H·v as H is symmetric. Gives a tuple with one entry
     per argument.
 
     >>> import numpy as np
@@ -216,7 +219,7 @@ def hvp(
     leaves = _leaves(traced, primals)
     directions = _matching(traced, traced.inputs, tangents, "tangent")
     linear = LinearMap(slopes, chosen)
-    if linear.native:
+    if linear.native or linear.by_arrays:
         return slopes.unpack(linear.push(leaves, directions)[1])
     _, products = linear.pull(leaves, _flat(directions, traced.dtype))
     return trees.unflatten(traced.inputs, products)
@@ -268,7 +271,9 @@ def _blocks(linear: LinearMap, leaves: list[np.ndarray], mode: str) -> Any:
     dense = np.zeros((m, n), dtype)
     if mode == "auto":
         mode = linear.cheaper()
-    if mode == "forward":
+    if mode == "forward" and linear.by_arrays:
+        dense = linear.whole(leaves)
+    elif mode == "forward":
         for k in range(n):
             direction = unit(n, k, dtype)
             parts = [

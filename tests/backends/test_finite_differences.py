@@ -63,6 +63,18 @@ def test_automatic_steps_follow_their_formulas():
     np.testing.assert_allclose(single[0], np.finfo(np.float32).eps ** (1 / 3))
 
 
+def test_what_is_read_off_the_program_shortens_a_step_by_eight_at_most():
+    def f(x):
+        y = x
+        for _ in range(3000):
+            y = y * np.cos(y)
+        return y + x
+
+    x = np.array(0.01)
+    _, slope = dk.value_and_grad(f, backend="finite_differences")(x)
+    assert slope == pytest.approx(dk.grad(f)(x), rel=1e-8)
+
+
 def test_float32_differences():
     f, args = mlp([3, 4, 1], batch=4)
     single_params = [{k: v.astype(np.float32) for k, v in p.items()} for p in args[0]]

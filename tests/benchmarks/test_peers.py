@@ -118,6 +118,30 @@ def test_value_and_gradient_beside_a_peer(record_ratio, peer, name):
     record_ratio(f"value and gradient, {name}", timings, peer)
 
 
+@pytest.mark.parametrize("options", [{}, {"order": 8}, {"method": "ridders"}], ids=str)
+def test_differences_beside_numdifftools(record_ratio, options):
+    """2-8-1 at batch 4; both errors are in the title, against reverse mode."""
+    peer("numdifftools")
+    function, arguments = network(*NETWORKS["2-8-1 @4"])
+    exact = ordered(dk.prepare(function, *arguments)(*arguments)[1])
+    calls, errors = {}, {}
+    for name, backend in (
+        ("diffkit", dk.get_backend("finite_differences", **options)),
+        ("numdifftools", dk.get_backend("numdifftools")),
+    ):
+        prepared = dk.prepare(function, *arguments, backend=backend)
+        calls[name] = lambda prepared=prepared: prepared(*arguments)
+        found = ordered(calls[name]()[1])
+        worst = [np.max(np.abs(a - b)) for a, b in zip(found, exact, strict=True)]
+        errors[name] = max(worst) / max(np.max(np.abs(part)) for part in exact)
+    if options:
+        assert errors["diffkit"] <= errors["numdifftools"]
+    timings = measure.interleaved(calls, samples=9, budget_seconds=3.0)
+    shown = ", ".join(f"{name} errs {error:.1e}" for name, error in errors.items())
+    title = f"differences {options or 'central'}, 2-8-1 @4, {shown}"
+    record_ratio(title, timings, "numdifftools")
+
+
 @pytest.mark.slow
 def test_first_gradient_of_a_thousand_layers_beside_jax(record_ratio):
     """From a function to its first gradient, in a process where all is loaded."""

@@ -142,6 +142,20 @@ def test_perturbed_is_the_plain_loop(dtype, rng):
     assert machine.perturbed(leaves, 0, [], []).shape == (0,)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_perturbed_reads_outputs_of_any_shape(dtype, rng):
+    x = rng.normal(size=(2, 3))
+    machine = compile_graph(trace(lambda x: (np.sum(x), np.sin(x).T, x[:0]), x), dtype)
+    positions, values = [5, 0, 3], [0.25, -1.0, 2.0]
+    got = machine.perturbed([x], 0, positions, values, outputs=1)
+    assert got.shape == (3, 3, 2)
+    for position, value, result in zip(positions, values, got, strict=True):
+        changed = x.copy()
+        changed.ravel()[position] = value
+        np.testing.assert_array_equal(machine([changed])[1], result)
+    assert machine.perturbed([x], 0, positions, values, outputs=2).shape == (3, 0, 3)
+
+
 def test_perturbed_refuses_what_makes_no_sense(rng):
     graph, leaves = dense_network([3, 4, 2], 5, rng)
     machine = compile_graph(graph)
@@ -151,8 +165,6 @@ def test_perturbed_refuses_what_makes_no_sense(rng):
         machine.perturbed(leaves, 0, [-1], [0.0])
     with pytest.raises(ShapeError, match="2 positions and 1 values"):
         machine.perturbed(leaves, 0, [0, 1], [0.0])
-    with pytest.raises(ShapeError, match="reads a scalar"):
-        machine.perturbed(leaves, 0, [0], [0.0], outputs=1)
 
 
 def test_wrong_leaves_are_refused_by_name():

@@ -9,6 +9,7 @@ from diffkit.backends.finite_differences.directional import (
 )
 from diffkit.backends.finite_differences.steps import (
     Adaptive,
+    Automatic,
     Balanced,
     Fixed,
     Relative,
@@ -17,6 +18,7 @@ from diffkit.backends.finite_differences.steps import (
 
 __all__ = [
     "Adaptive",
+    "Automatic",
     "Balanced",
     "Directional",
     "FiniteDifferences",

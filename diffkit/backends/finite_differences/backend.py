@@ -11,6 +11,7 @@ import numpy as np
 from diffkit.backends.base import Capabilities, Program, check_dtype
 from diffkit.backends.finite_differences.compiled import DifferencesCompiled
 from diffkit.backends.finite_differences.complex_step import ComplexStepCompiled
+from diffkit.backends.finite_differences.moves import Evaluations, Recompute, Work
 from diffkit.backends.finite_differences.plan import Plan
 from diffkit.backends.finite_differences.point import Bounds
 from diffkit.backends.finite_differences.steps import (
@@ -20,7 +21,7 @@ from diffkit.backends.finite_differences.steps import (
     step_rule,
 )
 from diffkit.backends.phases import Phases
-from diffkit.backends.runtime import RuntimeName, make_runner
+from diffkit.backends.runtime import RuntimeName
 from diffkit.errors import UserInputError, unknown_name
 from diffkit.graph import simplify
 
@@ -30,9 +31,9 @@ NamedBounds = tuple[tuple[str, float, float], ...]
 
 # Orders a method has; the first is the one taken when none is named.
 METHODS: dict[str, tuple[int, ...]] = {
-    "central": (2, 4, 6),
-    "forward": (1, 2, 4, 6),
-    "backward": (1, 2, 4, 6),
+    "central": (2, 4, 6, 8),
+    "forward": (1, 2, 4, 6, 8),
+    "backward": (1, 2, 4, 6, 8),
     "complex": (2,),
     "ridders": (2,),
 }
@@ -46,33 +47,35 @@ class _CapabilitiesByMethod:
         self, backend: FiniteDifferences | None, owner: type | None = None
     ) -> Capabilities:
         if backend is None:
-            return Capabilities(exact=False, evaluations="2P")
+            return Capabilities(exact=False, evaluations="2P", vector=True)
         formula = backend.plan.formula
-        return Capabilities(exact=backend.method == "complex", evaluations=formula)
+        return Capabilities(
+            exact=backend.method == "complex", evaluations=formula, vector=True
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class FiniteDifferences:
     """Difference quotients, one parameter at a time.
 
-    * central: of order p = 2, 4 or 6, (f(x+h) − f(x−h)) / 2h and its kin, exactly
+    * central: of order p = 2, 4, 6 or 8, (f(x+h) − f(x−h)) / 2h and its kin, exactly
       p·P evaluations, truncation error O(hᵖ);
     * forward, backward: (f(x+h) − f(x)) / h, exactly P+1 evaluations, O(h); of order
-      2, 4 and 6 with p·P+1 evaluations;
+      2, 4, 6 and 8 with p·P+1 evaluations;
     * complex: Im f(x+ih) / h, exactly P complex evaluations, no subtraction, for
       analytic programs only (Squire and Trapp, 1998), run by NumPy;
     * ridders: symmetric quotients at `levels` halved steps, extrapolated to h = 0
       (Ridders, 1982), 2·levels·P + 8 evaluations, an error with each entry.
 
-    `step` is a rule of `steps.py` or its name. "auto" is `Scaled()`, which balances
-    truncation against rounding: h = ε^(1/(1+p))·max(|x|, 1), with ε the unit roundoff
-    of the precision (Nocedal and Wright, 2006, section 8.1); a number is used as it
-    is; "relative", "balanced" (p+2 evaluations an entry more, 2 for order 1, and 8) and
-    "adaptive" (six times the evaluations, and 8) are explained there. For ridders it is
-    the first and largest step, √max(|x|, 1)/8 by default, between a function whose
-    scale is 1 and one whose scale is |x|.
-    The divisor is the distance between the points that floating point can represent,
-    not the step that was asked for.
+    `step` is a rule of `steps.py` or its name. "auto" is `Automatic()`, which balances
+    truncation against rounding, h = ε^(1/(1+p))·max(|x|, 1)/b, with ε the unit roundoff
+    of the precision (Nocedal and Wright, 2006, section 8.1) and b ≥ 1 how sharply the
+    program can bend by its products; a number is used as it is; "relative", "scaled",
+    "balanced" (p+2 evaluations an entry more, 2 for order 1, and 8) and "adaptive" (six
+    times the evaluations, and 8) are explained there. For ridders it is the first and
+    largest step, √max(|x|, 1)/8 by default, between a function whose scale is 1 and one
+    whose scale is |x|. The divisor is the distance between the points that floating
+    point can represent, not the step that was asked for.
 
     `bounds` are (low, high) for every parameter, or a mapping from names such as
     "params['w']" to them: nothing is evaluated outside, the formula of the same order
@@ -80,6 +83,26 @@ class FiniteDifferences:
     beside a point where it is, an automatic step is shortened to ε^(1/(1+p))·|x| and
     then one side taken, a given step keeps its length on one side; such entries cost
     evaluations more, which are counted.
+
+    That is the textbook form: every evaluation is the whole program again. Three
+    options do less work for the same numbers up to rounding, evaluations counted alike
+    and one more for the point itself:
+
+    * `recompute="downstream"`: only what depends on the moved parameter;
+      `"changed"`: of that only the rows and columns that a move of one entry changes,
+      by updates of rank one of the products and sums at the point (the sparsity of
+      Curtis, Powell and Reid, 1974, within the program);
+    * `batch`: so many moves as one program with one axis more, or "auto" for as many as
+      stay in the cache; one at a time unless `recompute="changed"`, which is made of
+      batches;
+    * `threads`: batches, or shares of the moves, at the same time; the results are the
+      same to the bit for any number.
+
+    `info.operations` counts what is really computed. Where a value at the point is not
+    finite, its moves are evaluated whole.
+
+    The first output may be an array: a gradient then has that output's shape followed
+    by the parameter's, at the same number of evaluations.
 
     A compiled program has `error_estimates(leaves)` for every method.
 
@@ -97,6 +120,9 @@ class FiniteDifferences:
     order: int | None = None
     bounds: tuple[float, float] | NamedBounds | Mapping[str, tuple] | None = None
     levels: int = LEVELS
+    recompute: Recompute = "all"
+    batch: int | Literal["auto"] | None = None
+    threads: int = 1
 
     name: ClassVar[str] = "finite_differences"
     capabilities: ClassVar[Capabilities] = _CapabilitiesByMethod()  # type: ignore[assignment]
@@ -120,6 +146,13 @@ class FiniteDifferences:
         for _, bounds in self._intervals():
             _require_bounds(bounds)
         self._require_step(step_rule(self.step))
+        work = self.work  # which checks its numbers
+        if self.method == "complex" and work != Work():
+            raise UserInputError(
+                "The complex step is run by NumPy, one whole evaluation after another: "
+                "recompute, batch and threads are for the other methods. Leave them "
+                "out, or use method='central'."
+            )
 
     def _require_step(self, rule: StepRule) -> None:
         if self.method == "complex" and self.step != "auto":
@@ -146,6 +179,11 @@ class FiniteDifferences:
         return [(named[0], tuple(named[1:])) for named in given]
 
     @property
+    def work(self) -> Work:
+        """What is recomputed for each move, in batches of which size, on how many."""
+        return Work(self.recompute, self.batch, self.threads)
+
+    @property
     def plan(self) -> Plan:
         """The method with its order and rule settled, and its exact cost."""
         return Plan(
@@ -154,6 +192,7 @@ class FiniteDifferences:
             rule=step_rule(self.step),
             automatic=not isinstance(step_rule(self.step), Fixed | Relative),
             levels=self.levels,
+            keeps=self.work.keeps,
         )
 
     def compile(self, program: Program) -> DifferencesCompiled | ComplexStepCompiled:
@@ -161,7 +200,13 @@ class FiniteDifferences:
         dtype = np.dtype(self.dtype or program.dtype)
         check_dtype(self.name, self.capabilities, dtype)
         bounds = self._bounds_of(program)
-        details = {"method": self.method, "step": self.step, "runtime": self.runtime}
+        details = {
+            "method": self.method,
+            "step": self.step,
+            "runtime": self.runtime,
+            "recompute": self.recompute,
+            "threads": self.threads,
+        }
         plan = self.plan
         phases = Phases()
         with phases("simplify"):
@@ -169,10 +214,12 @@ class FiniteDifferences:
         if self.method == "complex":
             return ComplexStepCompiled(program, graph, dtype, phases.seconds, details)
         with phases("lower"):
-            run = make_runner(graph, self.runtime, dtype)
-        return DifferencesCompiled(
-            program, run, plan, bounds, dtype, phases.seconds, details
-        )
+            evaluations = Evaluations(
+                graph, program.wrt, self.runtime, dtype, self.work
+            )
+            return DifferencesCompiled(
+                program, evaluations, plan, bounds, phases.seconds, details
+            )
 
     def steps(self, x: np.ndarray) -> np.ndarray:
         """The step for each entry of x, in x's precision, before any is adjusted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class ComplexStepCompiled:
         details: dict[str, Any],
     ) -> None:
         require_analytic(graph, program.wrt)
+        self._shape = graph.nodes[graph.outputs[0]].shape
         self._program, self._graph, self._dtype = program, graph, dtype
         self.evaluations_run = 0
         primal = program.graph.size().operations
@@ -120,17 +122,20 @@ class ComplexStepCompiled:
             moved = list(leaves)
             moved[p] = x
             steps = size * complex_steps(np.real(x)).reshape(-1)
-            slopes = np.empty(x.size)
+            slopes = np.empty((prod(self._shape), x.size))
             for i, h in enumerate(steps):
                 kept = x.flat[i]
                 x.flat[i] = kept + 1j * h
                 self.evaluations_run += 1
-                out = evaluate(self._graph, moved, np.complex128)[0]
-                slopes[i] = np.imag(out) / h
-                suspicious |= not abs(np.imag(out)) <= BELIEVED * abs(np.real(out))
+                out = evaluate(self._graph, moved, np.complex128)[0].reshape(-1)
+                slopes[:, i] = np.imag(out) / h
+                believed = np.abs(np.imag(out)) <= BELIEVED * np.abs(np.real(out))
+                suspicious |= not believed.all()
                 x.flat[i] = kept
-            wanted.append(slopes.reshape(x.shape))
+            wanted.append(slopes.reshape((*self._shape, *x.shape)))
         # Outside its real domain a complex function goes on: log(−1) is πi.
-        if suspicious and np.isnan(self.value(leaves)):
-            return [np.full_like(slopes, np.nan) for slopes in wanted]
+        if suspicious:
+            lost = np.isnan(self.value(leaves))
+            for slopes in wanted:
+                slopes[lost] = np.nan
         return wanted

@@ -10,7 +10,7 @@ def extrapolate(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Limits of quotients whose steps halve from row to row, and their errors.
 
-    `quotients` is (levels, n), `noises` the standard deviation of each from rounding,
+    `quotients` is (levels, …), `noises` the standard deviation of each from rounding,
     `ratio` what halving the step divides the leading error by: 4 for symmetric
     quotients, whose error is a series in h², 2 for one-sided ones. Neville's tableau
     T(i, j) = T(i, j−1) + (T(i, j−1) − T(i−1, j−1)) / (ratioʲ − 1) is formed, and of all
@@ -19,8 +19,8 @@ def extrapolate(
     Non-finite quotients (steps that left the domain) are passed over; where none can
     be used, the result is NaN and its error infinite.
     """
-    levels, count = quotients.shape
-    limits, errors = [np.full((1, count), np.nan)], [np.full((1, count), np.inf)]
+    levels, shape = len(quotients), (1, *quotients.shape[1:])
+    limits, errors = [np.full(shape, np.nan)], [np.full(shape, np.inf)]
     column, rounding, power = quotients, noises, ratio
     with np.errstate(all="ignore"):
         for _ in range(1, levels):

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
+from typing import Any
 
 import numpy as np
 
+from diffkit.backends.finite_differences.moves import Around, Evaluations
 from diffkit.backends.finite_differences.noise import estimate_noise
-from diffkit.backends.runtime import Runner
 from diffkit.errors import UserInputError
 
-Counter = Callable[[int], None]
+Counter = Callable[[int, int], None]  # evaluations, and scalar operations
 
 
 @dataclass(frozen=True)
@@ -40,37 +42,54 @@ class Bounds:
 class Point:
     """The inputs of a program, with its value there and the noise of evaluating it.
 
-    Both are worked out when first asked for, and counted then.
+    Both are worked out when first asked for, and counted then: of m outputs, (m,).
     """
 
     def __init__(
         self,
-        run: Runner,
+        evaluations: Evaluations,
         leaves: Sequence[np.ndarray],
         wrt: Sequence[int],
-        dtype: np.dtype,
         bounds: Sequence[Bounds],
         count: Counter,
-        known_value: float | None = None,
+        around: Around | None = None,
     ) -> None:
-        self.run, self.leaves, self.wrt, self.dtype = run, leaves, wrt, dtype
+        self.evaluations, self.leaves, self.wrt = evaluations, leaves, wrt
+        self.dtype = evaluations.dtype
+        self.outputs = prod(evaluations.shape)
+        self.nothing = np.full(self.outputs, np.nan)
         self._bounds = bounds
-        self.count = count
-        self._known_value = known_value
+        self._count = count
+        self._around = around
+
+    @property
+    def around(self) -> Around:
+        """The outputs at the point and what is kept of it: one evaluation, once."""
+        if self._around is None:
+            self._around = self.evaluations.at(self.leaves)
+            self._count(1, self.evaluations.primal)
+        return self._around
 
     @cached_property
-    def value(self) -> float:
+    def value(self) -> np.ndarray:
         """f(x): one evaluation, unless it is known already."""
-        if self._known_value is not None:
-            return self._known_value
-        return self._at(self.leaves)
+        return _flat(self.around.outputs[0])
 
     @cached_property
-    def noise(self) -> float:
+    def noise(self) -> np.ndarray:
         """Standard deviation of the rounding in an evaluation: 8 evaluations."""
         return estimate_noise(self._line, self.dtype)
 
-    def _line(self, t: float) -> float:
+    def moved(self, leaf: int, positions: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """The outputs, (E, m), for each replacement of one entry of one input."""
+        work = self.evaluations.work
+        found, operations = self.evaluations.moved(
+            self.around if work.keeps else None, self.leaves, leaf, positions, values
+        )
+        self._count(len(positions), operations)
+        return found.reshape(len(positions), self.outputs)
+
+    def _line(self, t: float) -> np.ndarray:
         """The function t·|x| away (t at zero), each entry in its own direction."""
         moved = list(self.leaves)
         for p, bounds in zip(self.wrt, self._bounds, strict=True):
@@ -83,11 +102,12 @@ class Point:
             with np.errstate(all="ignore"):
                 shifted = x + t * np.where(turn % 2, -size, size) * scale
             moved[p] = np.clip(shifted, bounds.low, bounds.high).astype(self.dtype)
-        return self._at(moved)
+        self._count(1, self.evaluations.primal)
+        return _flat(self.evaluations.run(moved)[0])
 
-    def _at(self, leaves: Sequence[np.ndarray]) -> float:
-        self.count(1)
-        return float(self.run(leaves)[0][()])
+
+def _flat(output: Any) -> np.ndarray:
+    return np.asarray(output, np.float64).reshape(-1)
 
 
 class Beside:
@@ -111,15 +131,11 @@ class Beside:
         return above, below
 
     def values(self, entries: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """One evaluation for each of the k points of n entries: (n, k) float64."""
-        self.point.count(points.size)
-        found = self.point.run.perturbed(
-            self.point.leaves,
-            self.leaf,
-            np.repeat(entries, points.shape[1]),
-            points.reshape(-1),
+        """One evaluation for each of the k points of n entries: (n, k, m) float64."""
+        found = self.point.moved(
+            self.leaf, np.repeat(entries, points.shape[1]), points.reshape(-1)
         )
-        return found.reshape(points.shape)
+        return found.reshape(*points.shape, self.point.outputs)
 
     def points(
         self, entries: np.ndarray, h: np.ndarray, offsets: Sequence[int]

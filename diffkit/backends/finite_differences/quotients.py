@@ -14,14 +14,34 @@ from diffkit.errors import NonFiniteError, UserInputError
 
 @dataclass(slots=True)
 class Slopes:
-    """Derivatives by every entry of one input and the errors claimed for them."""
+    """Derivatives of m outputs by every entry of one input, and the errors claimed.
+
+    Both are (n, m).
+    """
 
     values: np.ndarray
     errors: np.ndarray
 
     @staticmethod
-    def unknown(count: int) -> Slopes:
-        return Slopes(np.full(count, np.nan), np.full(count, np.inf))
+    def unknown(count: int, outputs: int) -> Slopes:
+        shape = (count, outputs)
+        return Slopes(np.full(shape, np.nan), np.full(shape, np.inf))
+
+    def fill(self, entries: np.ndarray, other: Slopes) -> None:
+        """Take another's results for some entries, where there is none yet."""
+        missing = ~np.isfinite(self.values[entries])
+        self.put(
+            entries,
+            Slopes(
+                np.where(missing, other.values, self.values[entries]),
+                np.where(missing, other.errors, self.errors[entries]),
+            ),
+        )
+
+    def unanswered(self, beside: Beside) -> np.ndarray:
+        """Entries without a finite slope where the point and the output are finite."""
+        wrong = ~np.isfinite(self.values) & np.isfinite(beside.point.value)
+        return np.flatnonzero(wrong.any(axis=1) & np.isfinite(beside.x))
 
     def put(self, entries: np.ndarray, other: Slopes) -> None:
         """Take another's results for some entries."""
@@ -45,19 +65,20 @@ def quotients(
     point, x = beside.point, beside.x[entries]
     points = beside.points(entries, h, stencil.offsets)
     values = beside.values(entries, points)
-    base = point.value if stencil.side or want_errors else np.nan
+    base = point.value if stencil.side or want_errors else point.nothing
     slopes = stencil.slopes(x, points, values, base)
+    errors = np.full(slopes.shape, np.inf)
     if not want_errors:
-        return Slopes(slopes, np.full(len(entries), np.inf))
+        return Slopes(slopes, errors)
     step = h.astype(np.float64)
-    errors = np.full(len(entries), np.inf)
     gain = 2.0**stencil.order
     above, below = beside.room(entries)
     far = 2.0 * stencil.reach * step
     fits = (far <= above) | (stencil.side < 0)
     fits &= (far <= below) | (stencil.side > 0)
     for factor, share in ((2.0, 1.0 / (gain - 1.0)), (0.5, gain / (gain - 1.0))):
-        here = np.flatnonzero(~np.isfinite(errors) & (fits | (factor < 1.0)))
+        open_ = ~np.isfinite(errors).all(axis=1)
+        here = np.flatnonzero(open_ & (fits | (factor < 1.0)))
         if not here.size:
             continue
         other = (factor * h[here]).astype(x.dtype)
@@ -68,9 +89,10 @@ def quotients(
             claimed = np.abs(apart) * share
             if stencil.side == 0:
                 jump = _jump(stencil, values[here], again, factor, base)
-                claimed += 0.5 * np.abs(jump / step[here])
-        errors[here] = np.where(np.isfinite(claimed), claimed, np.inf)
-    errors += point.noise * stencil.noise / step
+                claimed += 0.5 * np.abs(jump / step[here, None])
+        known = np.isfinite(errors[here]) | ~np.isfinite(claimed)
+        errors[here] = np.where(known, errors[here], claimed)
+    errors += point.noise * stencil.noise / step[:, None]
     errors += float(np.finfo(point.dtype).eps) * np.abs(slopes)
     return Slopes(slopes, errors)
 
@@ -80,7 +102,7 @@ def _jump(
     values: np.ndarray,
     again: np.ndarray,
     factor: float,
-    base: float,
+    base: np.ndarray,
 ) -> np.ndarray:
     """The jump of the slope at x, times h, from a formula at h and at factor·h.
 
@@ -93,7 +115,8 @@ def _jump(
         for column, k in enumerate(near):
             sides[scale * k] = found[:, 2 * column] + found[:, 2 * column + 1]
     ks = sorted(sides)[: stencil.order // 2 + 1]
-    return jump_weights(ks) @ np.array([sides[k] - 2.0 * base for k in ks])
+    bends = np.array([sides[k] - 2.0 * base for k in ks])
+    return np.tensordot(jump_weights(ks), bends, 1)
 
 
 def jump_weights(ks: Sequence[float]) -> np.ndarray:
@@ -161,35 +184,31 @@ def repair(
     Raises NonFiniteError, naming the entry, when the function is finite at the point
     and on neither side of it.
     """
-
-    def bad() -> np.ndarray:
-        wrong = ~np.isfinite(slopes.values) & np.isfinite(beside.x)
-        return np.flatnonzero(wrong)
-
-    if not bad().size or not np.isfinite(beside.point.value):
+    if not slopes.unanswered(beside).size:
         return
     h = h.copy()
     if shorter is not None:
-        entries = bad()
+        entries = slopes.unanswered(beside)
         entries = entries[(shorter[entries] > 0) & (shorter[entries] < h[entries])]
         if entries.size:
             h[entries] = shorter[entries]
             found = quotients(beside, stencil, entries, h[entries], want_errors)
-            slopes.put(entries, found)
+            slopes.fill(entries, found)
     for side in (1, -1):
-        entries, other = bad(), one_sided(stencil.order, side)
+        entries, other = slopes.unanswered(beside), one_sided(stencil.order, side)
         room = beside.room(entries)[0 if side > 0 else 1]
         entries = entries[other.reach * h[entries] <= room]
         if entries.size:
             found = quotients(beside, other, entries, h[entries], want_errors)
-            slopes.put(entries, found)
+            slopes.fill(entries, found)
     require_answers(beside, slopes)
 
 
 def require_answers(beside: Beside, slopes: Slopes) -> None:
     """Raise NonFiniteError where a finite point of a finite function got NaN."""
-    unanswered = np.flatnonzero(np.isnan(slopes.values) & np.isfinite(beside.x))
-    if unanswered.size and np.isfinite(beside.point.value):
+    wrong = np.isnan(slopes.values) & np.isfinite(beside.point.value)
+    unanswered = np.flatnonzero(wrong.any(axis=1) & np.isfinite(beside.x))
+    if unanswered.size:
         entry = unanswered[0]
         raise NonFiniteError(
             f"The function is finite at {beside.name} flat index {entry} = "

@@ -16,6 +16,7 @@ from diffkit.backends.finite_differences.stencils import (
     CURVATURES,
     Stencil,
     one_sided,
+    weighted,
 )
 
 CANDIDATES = (-3, -2, -1, 0, 1, 2)
@@ -49,16 +50,22 @@ def balanced_steps(
 def _balance(
     beside: Beside, stencil: Stencil, entries: np.ndarray, probe: np.ndarray
 ) -> np.ndarray:
-    """Truncation against noise, at most `probe`; NaN where a value is not finite."""
+    """Truncation against noise, at most `probe`; NaN where a value is not finite.
+
+    Of several outputs the most curved and the noisiest.
+    """
     point = beside.point
     offsets, weights = CURVATURES[stencil.order + 1]
     values = beside.values(entries, beside.points(entries, probe, offsets))
     if stencil.order == 1:
         values = values - point.value
     with np.errstate(all="ignore"):
-        bend = np.abs(values @ np.asarray(weights))
+        bends = np.abs(weighted(values, np.asarray(weights)))
+        known = np.isfinite(bends)
+        bend = np.max(bends, axis=1, initial=0.0, where=known)
+        bend[~known.any(axis=1)] = np.nan
         bend /= probe.astype(np.float64) ** (stencil.order + 1)
-        wanted = stencil.noise * point.noise
+        wanted = stencil.noise * np.max(point.noise, initial=0.0)
         wanted = wanted / (stencil.order * stencil.truncation * bend)
         best = wanted ** (1.0 / (1 + stencil.order))
     best = np.where(bend == 0.0, probe, np.where(np.isfinite(bend), best, np.nan))
@@ -74,7 +81,7 @@ def adaptive_slopes(
     The others are left unknown.
     """
     x, point = beside.x, beside.point
-    out = Slopes.unknown(x.size)
+    out = Slopes.unknown(x.size, beside.point.outputs)
     above, below = beside.room(np.arange(x.size))
     far = stencil.reach * 4.0 ** CANDIDATES[-1] * h.astype(np.float64)
     fits = ((far <= above) | (stencil.side < 0)) & ((far <= below) | (stencil.side > 0))
@@ -83,7 +90,7 @@ def adaptive_slopes(
     points = [beside.points(entries, s, stencil.offsets) for s in steps]
     values = beside.values(entries, np.concatenate(points, axis=1))
     parts = np.split(values, len(CANDIDATES), axis=1)
-    base = point.value if stencil.side else np.nan
+    base = point.value if stencil.side else point.nothing
     found = [
         stencil.slopes(x[entries], p, v, base)
         for p, v in zip(points, parts, strict=True)
@@ -94,7 +101,7 @@ def adaptive_slopes(
     with np.errstate(all="ignore"):
         for k, step in enumerate(steps[:-1]):
             error = np.abs(found[k + 1] - found[k]) / gain
-            error += point.noise * stencil.noise / step.astype(np.float64)
+            error += point.noise * stencil.noise / step.astype(np.float64)[:, None]
             better = np.isfinite(found[k]) & (error < least)
             best = np.where(better, found[k], best)
             least = np.where(better, error, least)
@@ -115,7 +122,7 @@ def ridders_slopes(
     again from h = |x|/4, and the better of the two kept; then one side is tried.
     """
     x = beside.x
-    out = Slopes.unknown(x.size)
+    out = Slopes.unknown(x.size, beside.point.outputs)
     above, below = beside.room(np.arange(x.size))
     room = np.minimum(above, below)
     fits = h * 2.0 ** (1 - levels) <= room
@@ -129,14 +136,15 @@ def ridders_slopes(
     again = np.flatnonzero(
         met & np.isfinite(x) & (quarter > 0) & (quarter < start) & free
     )
-    lost = np.isnan(out.values) & np.isfinite(x)
-    if not (again.size or lost.any()) or not np.isfinite(beside.point.value):
+    lost = (np.isnan(out.values) & np.isfinite(x)[:, None]).any()
+    if not (again.size or lost) or not np.isfinite(beside.point.value).any():
         return out
     _tableau(beside, CENTRAL[2], again, quarter, levels, out, want_errors)
     for side in (1, -1):
         way = above if side > 0 else below
         open_side = (way > 0) & (fits | ((above >= below) == (side > 0)))
-        entries = np.flatnonzero(np.isnan(out.values) & np.isfinite(x) & open_side)
+        entries = out.unanswered(beside)
+        entries = entries[open_side[entries]]
         first = np.minimum(h, way).astype(x.dtype)
         _tableau(beside, one_sided(1, side), entries, first, levels, out, want_errors)
     require_answers(beside, out)
@@ -158,20 +166,22 @@ def _tableau(
     points = [beside.points(entries, s, stencil.offsets) for s in steps]
     values = beside.values(entries, np.concatenate(points, axis=1))
     parts = np.split(values, levels, axis=1)
-    base = point.value if stencil.side else np.nan
+    base = point.value if stencil.side else point.nothing
     rows = np.array(
         [stencil.slopes(x, p, v, base) for p, v in zip(points, parts, strict=True)]
-    ).reshape(levels, len(entries))
-    sizes = np.array(steps, np.float64).reshape(levels, len(entries))
+    ).reshape(levels, len(entries), point.outputs)
+    sizes = np.array(steps, np.float64).reshape(levels, len(entries), 1)
     with np.errstate(all="ignore"):
         noises = point.noise * stencil.noise / sizes
     found, errors = extrapolate(rows, noises, 2.0 if stencil.side else 4.0)
     errors += float(np.finfo(point.dtype).eps) * np.abs(found)
     if want_errors and not stencil.side:
         errors += _half_jump(beside, steps[:-6:-1], parts[:-6:-1], 2.0)
-    better = errors < out.errors[entries]
-    out.put(entries[better], Slopes(found[better], errors[better]))
-    return np.any(~np.isfinite(rows), axis=0)
+    before = Slopes(out.values[entries], out.errors[entries])
+    better = errors < before.errors
+    found = np.where(better, found, before.values)
+    out.put(entries, Slopes(found, np.where(better, errors, before.errors)))
+    return np.any(~np.isfinite(rows), axis=(0, 2))
 
 
 def _half_jump(
@@ -184,9 +194,9 @@ def _half_jump(
     point = beside.point
     ks = [ratio**i for i in range(len(steps))]
     weights = jump_weights(ks)
-    first = steps[0].astype(np.float64)
+    first = steps[0].astype(np.float64)[:, None]
     with np.errstate(all="ignore"):
         bends = np.array([p[:, 0] + p[:, 1] - 2.0 * point.value for p in parts])
-        jump = np.abs(weights @ bends) / first
+        jump = np.abs(np.tensordot(weights, bends, 1)) / first
         rounding = point.noise * np.sqrt(6.0 * np.sum(weights**2)) / first
         return np.where(jump > 10.0 * rounding, 0.5 * jump, 0.0)

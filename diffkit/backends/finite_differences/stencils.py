@@ -45,33 +45,52 @@ class Stencil:
         return x[:, None] + h[:, None] * np.asarray(self.offsets, x.dtype)
 
     def slopes(
-        self, x: np.ndarray, points: np.ndarray, values: np.ndarray, base: float
+        self, x: np.ndarray, points: np.ndarray, values: np.ndarray, base: np.ndarray
     ) -> np.ndarray:
-        """The quotients (n,) in float64; `base` is f(x), unused where symmetric."""
+        """The quotients (n, m) in float64 from values (n, k, m) of m outputs.
+
+        `base` is f(x), (m,), unused where symmetric.
+        """
         weights = np.asarray(self.weights, np.float64)
         # A power of two: no rounding, and no overflow of weighted values.
         weights /= 2.0 ** sum(map(abs, self.weights)).bit_length()
         with np.errstate(all="ignore"):
             moved = points.astype(np.float64) - x.astype(np.float64)[:, None]
-            divisor = moved @ weights
+            divisor = (moved @ weights)[:, None]
             if self.side == 0:
                 pairs = values[:, 0::2] - values[:, 1::2]
-                return pairs @ weights[0::2] / divisor
-            if not np.isfinite(base):
-                return (values[:, 0] - base) / moved[:, 0]
-            return (values - base) @ weights / divisor
+                return weighted(pairs, weights[0::2]) / divisor
+            found = weighted(values - base, weights) / divisor
+            first = (values[:, 0] - base) / moved[:, :1]
+            return np.where(np.isfinite(base), found, first)
+
+
+def weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sums over the points: (n, k, m) values by k weights give (n, m)."""
+    total = values[:, 0] * weights[0]
+    for k in range(1, len(weights)):
+        total += values[:, k] * weights[k]
+    return total
 
 
 CENTRAL = {
     2: Stencil(2, 0, (1, -1), (1, -1), 1 / 6),
     4: Stencil(4, 0, (1, -1, 2, -2), (8, -8, -1, 1), 1 / 30),
     6: Stencil(6, 0, (1, -1, 2, -2, 3, -3), (45, -45, -9, 9, 1, -1), 1 / 140),
+    8: Stencil(
+        8,
+        0,
+        (1, -1, 2, -2, 3, -3, 4, -4),
+        (672, -672, -168, 168, 32, -32, -3, 3),
+        1 / 630,
+    ),
 }
 _ONE_SIDED = {
     1: (1,),
     2: (4, -1),
     4: (48, -36, 16, -3),
     6: (360, -450, 400, -225, 72, -10),
+    8: (6720, -11760, 15680, -14700, 9408, -3920, 960, -105),
 }
 
 
@@ -88,4 +107,8 @@ CURVATURES: dict[int, tuple[tuple[int, ...], tuple[float, ...]]] = {
     3: ((1, -1, 2, -2), (-1, 1, 0.5, -0.5)),
     5: ((1, -1, 2, -2, 3, -3), (2.5, -2.5, -2, 2, 0.5, -0.5)),
     7: ((1, -1, 2, -2, 3, -3, 4, -4), (-7, 7, 7, -7, -3, 3, 0.5, -0.5)),
+    9: (
+        (1, -1, 2, -2, 3, -3, 4, -4, 5, -5),
+        (21, -21, -24, 24, 13.5, -13.5, -4, 4, 0.5, -0.5),
+    ),
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import factorial
 
 import numpy as np
 
+from diffkit.backends.finite_differences.stencils import CENTRAL
 from diffkit.errors import UserInputError, unknown_name
 
 
@@ -60,7 +62,7 @@ class Scaled:
 
     Best for a function whose value and derivatives of order 1 and p+1 are of one size
     in units of `typical` (Dennis and Schnabel, 1983, section 5.4; Nocedal and Wright,
-    2006, section 8.1). This is `step="auto"`.
+    2006, section 8.1).
     """
 
     typical: float = 1.0
@@ -72,6 +74,30 @@ class Scaled:
         """One step for each entry, in x's precision."""
         scale = _optimal(x.dtype, order)
         return (scale * np.maximum(np.abs(x), self.typical)).astype(x.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Automatic:
+    """h = κ·ε^(1/(1+p))·max(|x|, 1)/b: the scaled step, for how sharply programs bend.
+
+    This is `step="auto"`, and evaluates nothing. b is what the program itself says of
+    its scale in an input (`graph.bends`: the degree, for a power), 1 for a linear
+    program and 8 at most, as nothing was measured. κ is 1 for the orders 1 and 2; from
+    order 4 on derivatives grow as factorials, k!, where the scale is the distance to a
+    singularity (Cauchy's estimate), and κ = (2/(p·c·(p+1)!))^(1/(1+p)) with the
+    truncation error c·hᵖ·f⁽ᵖ⁺¹⁾: 0.66, 0.51 and 0.42 for the orders 4, 6 and 8.
+    """
+
+    bend: float = 1.0
+
+    def steps(self, x: np.ndarray, order: int) -> np.ndarray:
+        """One step for each entry, in x's precision."""
+        size = _optimal(x.dtype, order)
+        if order in CENTRAL and order > 2:
+            leading = order * CENTRAL[order].truncation * factorial(order + 1)
+            size *= (2.0 / leading) ** (1.0 / (1 + order))
+        scale = np.maximum(np.abs(x), 1.0) / self.bend
+        return (size * scale).astype(x.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +141,7 @@ class Adaptive:
         return Scaled(self.typical).steps(x, order)
 
 
-StepRule = Fixed | Relative | Scaled | Balanced | Adaptive
+StepRule = Automatic | Fixed | Relative | Scaled | Balanced | Adaptive
 RULES: dict[str, type[Relative | Scaled | Balanced | Adaptive]] = {
     "relative": Relative,
     "scaled": Scaled,
@@ -133,7 +159,7 @@ def step_rule(step: object) -> StepRule:
     if isinstance(step, StepRule):
         return step
     if step == "auto":
-        return Scaled()
+        return Automatic()
     if isinstance(step, str):
         if step not in RULES:
             raise unknown_name(
