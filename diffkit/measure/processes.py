@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from multiprocessing import connection
 from types import ModuleType
 from typing import Any, Self
@@ -203,7 +204,14 @@ class _Worker:
             target=_serve, args=(theirs, threads, guard)
         )
         with _starting, one_thread(threads), nullcontext() if main else _main_hidden():
-            self._process.start()
+            try:
+                self._process.start()
+            except (EOFError, OSError) as error:
+                raise ExperimentError(
+                    f"No process for cells can be started: {type(error).__name__}: "
+                    f"{error}. What was printed says why, or the machine has no more "
+                    "processes or memory to give."
+                ) from error
         theirs.close()
         self.sentinel = self._process.sentinel
         self.ready = self.ended = False
@@ -336,7 +344,7 @@ def _serve(pipe: connection.Connection, threads: int, guard: Guard) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    pools = ThreadpoolController()
+    pools = thread_pools()
     pools.limit(limits=threads)
     found = max((pool["num_threads"] for pool in pools.info()), default=threads)
     pipe.send(_READY)
@@ -355,6 +363,12 @@ def _serve(pipe: connection.Connection, threads: int, guard: Guard) -> None:
         except Exception as error:  # a value that cannot be pickled
             text = f"its result cannot be sent: {type(error).__name__}: {error}"
             pipe.send(replace(outcome, status="error", value=None, message=text))
+
+
+@lru_cache(maxsize=1)
+def thread_pools() -> ThreadpoolController:
+    """The pools of the libraries that are loaded: looked for once, before forking."""
+    return ThreadpoolController()
 
 
 def _end_with_parent() -> None:
