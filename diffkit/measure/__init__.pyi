@@ -13,6 +13,7 @@ from .cells import (
 )
 from .claims import Claim as Claim
 from .claims import read_claims as read_claims
+from .curves import curve_rows as curve_rows
 from .descent import Descent as Descent
 from .descent import descend as descend
 from .descent import largest_that as largest_that
