@@ -28,8 +28,8 @@ ROWS = 1152
 SIZES = (1, 8, 32, 64, 128, 512, ROWS)
 RATES = {3: (0.02, 0.1, 0.5), 6: (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)}
 HOW_MANY: Mapping[Mode, int] = {"quick": 3, "full": 6}
-EPOCHS = {"quick": 3, "full": 20}
-UPDATES = {"quick": 216, "full": 1152}
+EPOCHS = {"quick": 2, "full": 20}
+UPDATES = {"quick": 144, "full": 1152}
 DRAWS = {"quick": 200, "full": 2000}
 HIDDEN = 16
 #: The arithmetic of the source.

@@ -38,15 +38,17 @@ WAYS = (
 )
 #: Multiplies the loss before its gradient is rounded to float16; divided out after.
 SCALE = 1024.0
-EPOCHS = {"quick": 20, "full": 60}
-RATE, BATCH, HIDDEN = 0.3, 64, 32
+EPOCHS = {"quick": 60, "full": 200}
+#: A rate whose steps any precision takes, and one whose steps are small.
+RATES = {"large": 0.3, "small": 0.003}
+BATCH, HIDDEN = 64, 32
 LIMITS = measure.Limits(seconds=120.0, bytes=3 << 30)
 
 
 def cases(mode: Mode) -> list[Case]:
     """Errors by depth and width, trainings, and the ratio of times."""
 
-    def one(part: str, way: str, timed: bool = False, **fields: int) -> Case:
+    def one(part: str, way: str, timed: bool = False, **fields: float) -> Case:
         return measure.case(
             NAME,
             "autodiff",
@@ -69,7 +71,11 @@ def cases(mode: Mode) -> list[Case]:
             for dtype in DTYPES
             for width in WIDTHS[mode]
         ),
-        *(one("training", way, epochs=EPOCHS[mode]) for way in WAYS),
+        *(
+            one("training", way, epochs=EPOCHS[mode], rate=rate)
+            for rate in RATES.values()
+            for way in WAYS
+        ),
         *(one("time", "float32", timed=True, width=width) for width in TIMED[mode]),
     ]
 
@@ -131,7 +137,7 @@ def lost_share(gradient: Any, scale: float) -> float:
     return float(np.mean(gone[there])) if there.any() else 0.0
 
 
-def stepped(way: str) -> Callable[[Any, Callable[[Any], Any]], Any]:
+def stepped(way: str, rate: float) -> Callable[[Any, Callable[[Any], Any]], Any]:
     """One step of plain descent, as a way stores parameters and gradients.
 
     Takes the stored parameters and a function from parameters to gradient.
@@ -139,7 +145,7 @@ def stepped(way: str) -> Callable[[Any, Callable[[Any], Any]], Any]:
 
     def plain(params: Any, gradient_at: Callable[[Any], Any]) -> Any:
         return optree.tree_map(
-            lambda p, g: p - p.dtype.type(RATE) * g, params, gradient_at(params)
+            lambda p, g: p - p.dtype.type(rate) * g, params, gradient_at(params)
         )
 
     def stored(params: Any, gradient_at: Callable[[Any], Any]) -> Any:
@@ -179,7 +185,7 @@ def _training(case: Case) -> list[Row]:
 
     batches = train.Batches(len(x), BATCH, drop_last=True)
     prepared = prepare(loss, params, x[:BATCH], labels[:BATCH])
-    step, generator = stepped(way), np.random.default_rng(case.seed)
+    step, generator = stepped(way, case["rate"]), np.random.default_rng(case.seed)
 
     def losses_now() -> tuple[float, float, float]:
         seen = half(params) if way.startswith("mixed") else params
@@ -263,15 +269,24 @@ def figure(rows: Sequence[Row]):
             figures.Line(
                 ways[way],
                 list(
-                    enumerate(samples_of(rows, "train_loss", part="training", way=way))
+                    enumerate(
+                        samples_of(
+                            rows,
+                            "train_loss",
+                            part="training",
+                            way=way,
+                            rate=RATES["small"],
+                        )
+                    )
                 ),
             )
             for way in WAYS
         ],
-        title="A float32 copy takes the steps that float16 rounds away",
+        title="Stored in float16, small steps are lost; a float32 copy keeps them",
         x="epoch",
-        y="training loss of all rows",
+        y="training loss, small rate",
         x_scale="linear",
+        y_scale="linear",
     )
     times = rows_of(rows, "speed_ratio")
     figures.draw(
@@ -299,11 +314,13 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
         found = rows_of(rows, metric, part="error", way=dtype)
         return max((float(row.value or 0.0) for row in found), default=None)
 
-    def trained(way: str, metric: str = "train_loss") -> float | None:
-        return value_of(rows, metric, part="training", way=way)
+    def trained(
+        way: str, metric: str = "train_loss", rate: str = "large"
+    ) -> float | None:
+        return value_of(rows, metric, part="training", way=way, rate=RATES[rate])
 
-    def loss(way: str) -> str:
-        return said(trained(way), "{:.4f}".format)
+    def loss(way: str, rate: str = "large") -> str:
+        return said(trained(way, rate=rate), "{:.4f}".format)
 
     speeds = {
         row["width"]: float(row.value or 0.0) for row in rows_of(rows, "speed_ratio")
@@ -331,6 +348,11 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
         "loss_stored": loss("float16 stored"),
         "loss_unscaled": loss("mixed, unscaled"),
         "loss_scaled": loss("mixed, scaled"),
+        "rate": f"{RATES['large']:g}",
+        "small": f"{RATES['small']:g}",
+        "small_double": loss("float64", "small"),
+        "small_stored": loss("float16 stored", "small"),
+        "small_scaled": loss("mixed, scaled", "small"),
         "gone_unscaled": said(
             trained("mixed, unscaled", "underflow_value"), "{:.1%}".format
         ),
@@ -348,10 +370,12 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
         measure.Verdict(
             "C34",
             f"mixed precision: float32 gradients are right to {facts['single']} of "
-            f"their largest entry (float64 {facts['double']}); training loss "
-            f"{facts['loss_single']} in float32, {facts['loss_double']} in float64, "
-            f"{facts['loss_stored']} with parameters stored in float16, "
-            f"{facts['loss_scaled']} with a float32 copy and a scaled loss",
+            f"their largest entry (float64 {facts['double']}); training loss at rate "
+            f"{facts['rate']} {facts['loss_single']} in float32, "
+            f"{facts['loss_double']} in float64; at rate {facts['small']} "
+            f"{facts['small_double']} in float64, {facts['small_stored']} with "
+            f"parameters stored in float16, {facts['small_scaled']} with a float32 "
+            "copy and a scaled loss",
             "conditional" if apart is not None else "measured",
         ),
     )
@@ -376,13 +400,17 @@ as often. An entry that nearly cancels can be wrong by more of its own ulps:
 
 ## Trainings
 
-The same batches in the same order, plain gradient descent, {epochs} epochs. Training
-loss at the end: {loss_double} in `float64`, {loss_single} in `float32` ({apart} of
-itself apart). With parameters stored in `float16` it is {loss_stored}: a step smaller
-than half a unit in the last place of its parameter is rounded away. Mixed precision
-keeps a `float32` copy that takes the steps, and rounds only what is computed with:
-{loss_unscaled} with gradients rounded to `float16` as they are, {loss_scaled} with the
-loss multiplied by {scale} before and divided after.
+The same batches in the same order, plain gradient descent, {epochs} epochs. At rate
+{rate} the training loss ends at {loss_double} in `float64`, {loss_single} in `float32`
+({apart} of itself apart) and {loss_stored} with parameters stored in `float16`: large
+steps survive any rounding. At rate {small} it ends at {small_double} in `float64` and
+at {small_stored} with parameters stored in `float16`, where a step smaller than half a
+unit in the last place of its parameter is rounded away.
+
+Mixed precision keeps a `float32` copy that takes the steps, and rounds only what is
+computed with: {small_scaled} at rate {small}. At rate {rate} it is {loss_unscaled} with
+gradients rounded to `float16` as they are, and {loss_scaled} with the loss multiplied
+by {scale} before and divided after.
 
 That scaling is for gradients too small for `float16`: at the end {gone_unscaled} of the
 entries that are not zero vanish without it, {gone_scaled} with it.

@@ -53,7 +53,7 @@ ARMS = {
     "normalized skips": "skips and layer norm",
 }
 CURE_DEPTH, CLIP, RATE, ADAM_RATE = 20, 1.0, 0.02, 3e-3
-EPOCHS = {"quick": 4, "full": 20}
+EPOCHS = {"quick": 3, "full": 20}
 SEEDS = {"quick": 1, "full": 3}
 LIMITS = measure.Limits(seconds=120.0, bytes=2 << 30)
 

@@ -33,8 +33,8 @@ def test_a_small_step_is_lost_where_parameters_are_stored_in_half():
     w = {"w": np.ones(1, np.float32)}
     small = {"w": np.full(1, 1e-4, np.float32)}
     for way in MODULE.WAYS:
-        after = MODULE.stepped(way)(w, lambda p: small)["w"][0]
-        moved = 1 - MODULE.RATE * 1e-4
+        after = MODULE.stepped(way, 0.3)(w, lambda p: small)["w"][0]
+        moved = 1 - 0.3 * 1e-4
         expected = 1.0 if way == "float16 stored" else moved
         assert after == pytest.approx(expected, abs=1e-7), way
 
@@ -50,8 +50,8 @@ def test_the_same_point_in_both_precisions():
 def test_errors_lie_within_their_precision_and_the_page_follows(tmp_path):
     rows = (
         *measured(FOUND, part="error", depth=1),
-        *measured(FOUND, part="training", way="float32"),
-        *measured(FOUND, part="training", way="float64"),
+        *measured(FOUND, part="training", way="float32", rate=0.3),
+        *measured(FOUND, part="training", way="float64", rate=0.3),
         *measured(FOUND, part="time", width=16),
     )
     for dtype in MODULE.DTYPES:
