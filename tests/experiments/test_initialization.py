@@ -47,7 +47,7 @@ def test_different_units_are_counted():
     assert MODULE.different_units(np.array([[1.0, 1.0, 2.0], [0.0, 0.0, 0.0]])) == 2
 
 
-def test_units_that_start_alike_end_alike_and_the_page_says_so(tmp_path):
+def test_units_that_start_alike_end_alike_and_the_page_says_so():
     rows = (
         *measured(FOUND, part="training", activation="sigmoid", init="zeros"),
         *measured(FOUND, part="training", activation="tanh", init="constant"),
@@ -58,6 +58,6 @@ def test_units_that_start_alike_end_alike_and_the_page_says_so(tmp_path):
         assert value(rows, "first_layer_units_count", init=init) == 1
     units = value(rows, "first_layer_units_count", init="Xavier", part="training")
     assert units == MODULE.HIDDEN
-    page = check_page(FOUND, rows, tmp_path)
+    page = check_page(FOUND, rows, whole=False)
     assert "has 1 different unit" in page
     check_without(FOUND, rows)

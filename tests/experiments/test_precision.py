@@ -47,7 +47,7 @@ def test_the_same_point_in_both_precisions():
     assert single[1].dtype == np.float32
 
 
-def test_errors_lie_within_their_precision_and_the_page_follows(tmp_path):
+def test_errors_lie_within_their_precision_and_the_page_follows():
     rows = (
         *measured(FOUND, part="error", depth=1),
         *measured(FOUND, part="training", way="float32", rate=0.3),
@@ -62,5 +62,5 @@ def test_errors_lie_within_their_precision_and_the_page_follows(tmp_path):
         value(rows, "train_loss", part="training", way=dtype) for dtype in MODULE.DTYPES
     ]
     assert curves[0] == pytest.approx(curves[1], rel=1e-3)
-    check_page(FOUND, rows, tmp_path, timed=True)
+    check_page(FOUND, rows, timed=True, whole=False)
     check_without(FOUND, rows)

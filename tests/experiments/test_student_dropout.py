@@ -41,7 +41,7 @@ def test_the_interaction_of_the_true_risk_is_that_of_its_formula():
     assert MODULE.interaction(mapped) == pytest.approx(4.0 + 4.0)
 
 
-def test_the_page_says_synthetic_and_survives_lost_cells(tmp_path):
+def test_the_page_says_synthetic_and_survives_lost_cells():
     rows = (*measured(FOUND, model="linear"), *measured(FOUND, model="true risk"))
     assert value(rows, "interaction_value", model="linear") == pytest.approx(
         0, abs=1e-9
@@ -52,6 +52,6 @@ def test_the_page_says_synthetic_and_survives_lost_cells(tmp_path):
         for name in ("true risk", "linear")
     )
     assert best < linear
-    page = check_page(FOUND, rows, tmp_path)
+    page = check_page(FOUND, rows, whole=False)
     assert "**synthetic**" in page
     check_without(FOUND, rows)
