@@ -48,7 +48,7 @@ LIMITS = measure.Limits(seconds=120.0, bytes=3 << 30)
 def cases(mode: Mode) -> list[Case]:
     """Errors by depth and width, trainings, and the ratio of times."""
 
-    def one(part: str, way: str, timed: bool = False, **fields: float) -> Case:
+    def one(part: str, way: str, timed: bool = False, **fields: Any) -> Case:
         return measure.case(
             NAME,
             "autodiff",
