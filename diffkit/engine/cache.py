@@ -2,8 +2,8 @@
 
 Numba does not notice changes in functions that a cached function calls, so the folder
 is named by a hash of all sources that become native code, the versions, the CPU and
-Python. Files carry checksums: a damaged one is removed and compiled again. Files are
-written whole and renamed, so processes may share the folder.
+Python. Files carry checksums: a damaged one is removed and compiled again. Of several
+processes that need the code at once one compiles, and the others wait for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import platform
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -29,6 +30,9 @@ import platformdirs
 from diffkit.engine import loop
 from diffkit.engine.jit import compile_native, settings
 from diffkit.errors import CacheWarning
+
+if sys.platform != "win32":
+    import fcntl
 
 Native = Callable[[int], None]
 VARIABLE = "DIFFKIT_CACHE_DIR"
@@ -99,7 +103,8 @@ def _fingerprint() -> str:
     versions = (numba.__version__, llvmlite.__version__, np.__version__)
     host = (llvmlite.binding.get_host_cpu_name(), platform.machine(), sys.platform)
     host += (settings.CPU_NAME, settings.CPU_FEATURES)  # the user may choose
-    digest.update(repr((versions, host, sys.version_info[:3])).encode())
+    # Numba keeps code by the path of its source: checkouts must not share a folder.
+    digest.update(repr((versions, host, sys.version_info[:3], str(root))).encode())
     return digest.hexdigest()[:20]
 
 
@@ -115,14 +120,28 @@ def _load_or_compile(name: str) -> Native:
             stacklevel=4,
         )
         return _announced(name, None)
-    _remove_damaged(folder, name)
-    if not _is_warm(folder, name):
-        return _announced(name, folder)
-    try:
-        return _decorated(name, folder)
-    except Exception:  # Unreadable in a way that its checksum did not show.
-        _remove(folder, name)
-        return _announced(name, folder)
+    with _alone(folder, name):
+        _remove_damaged(folder, name)
+        if not _is_warm(folder, name):
+            return _announced(name, folder)
+        try:
+            return _decorated(name, folder)
+        except Exception:  # Unreadable in a way that its checksum did not show.
+            _remove(folder, name)
+            return _announced(name, folder)
+
+
+@contextmanager
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """Hold the folder's lock: a file that another process has begun is not damaged."""
+    if sys.platform == "win32":
+        yield
+        return
+    with (folder / f"{name}.lock").open("w") as file:
+        # On a file system without locks code is compiled twice, at worst.
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)  # Given back when the file is closed.
+        yield
 
 
 def _announced(name: str, folder: Path | None) -> Native:

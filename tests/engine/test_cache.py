@@ -120,12 +120,23 @@ def test_a_damaged_cache_is_compiled_again(copied):
     assert again.stderr == ""
 
 
-def test_two_processes_may_fill_the_folder_at_once(tmp_path):
+def test_of_two_processes_at_once_one_compiles_and_one_waits(tmp_path):
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(run, [tmp_path, tmp_path]))
     for result in results:
         assert result.returncode == 0, result.stderr
-    assert run(tmp_path).returncode == 0
+    assert sorted("compiling" in result.stderr for result in results) == [False, True]
+    assert run(tmp_path).stderr == ""
+
+
+def test_checkouts_do_not_share_a_folder(tmp_path, monkeypatch):
+    """Numba keeps code by its source's path: each would remove the other's files."""
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    here = cache.cache_folder()
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(ROOT / "diffkit" / "engine", elsewhere)
+    monkeypatch.setattr(cache, "__file__", str(elsewhere / "cache.py"))
+    assert cache.cache_folder() != here
 
 
 def test_state_names_the_folder(tmp_path, monkeypatch):
