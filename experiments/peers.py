@@ -86,7 +86,7 @@ PATIENCE_SECONDS = 4.0
 #: Largest error, over the gradient's largest entry, with which a way is timed at all.
 ALLOWED = {"exact": 1e-11, "differences": 1e-5}
 SAMPLES, BUDGET_SECONDS = 15, 0.8
-LIMITS = measure.Limits(seconds=150.0, bytes=12 << 30)
+LIMITS = measure.Limits(seconds=300.0, bytes=12 << 30)
 
 
 def cases(mode: Mode) -> list[Case]:
