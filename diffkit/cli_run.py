@@ -11,7 +11,7 @@ import click
 import diffkit as dk
 from diffkit import measure, report
 from diffkit.cli_show import meter, near, note, warn
-from diffkit.errors import PageError, UserInputError
+from diffkit.errors import UserInputError
 
 _WAYS_TO_STOP = {
     "ok": "",
@@ -78,27 +78,31 @@ def run_experiments(
     reports = output or registry.root / "reports"
     for item in found:
         report.check_writable(reports / item.experiment.name)
+    if not dask:
+        measure.fill_engine_cache()
     failed = 0
     with measure.open_run(registry.root, mode) as store:
         sweeps = _sweep(found, mode, registry.root, store, running)
+        new = []
         for item, swept in zip(found, sweeps, strict=True):
+            name = item.experiment.name
             failed += len(swept.failed)
-            try:
-                page = near(report.write_report(item, swept.rows, reports, mode))
-            except PageError as problem:
-                failed += 1
-                page = f"no page: {problem}"
-            note(f"{item.experiment.name}: {_summary(swept)} → {page}")
+            if report.write_data(item, swept.rows, reports, mode):
+                new.append(name)
+            note(f"{name}: {_summary(swept)} → {near(reports / name / 'README.md')}")
             for cell in swept.failed:
-                warn(f"{item.experiment.name}, {cell.case.label}: {cell.message}")
+                warn(f"{name}, {cell.case.label}: {cell.message}")
         for text in store.notices:
             warn(text)
         note(f"run {store.run} → {near(store.path)}")
-    path, problems = report.write_index(registry, reports)
+    if not new and (reports / "README.md").exists():
+        note("nothing new: pages are left as they are (`diffkit report` writes them)")
+        return failed == 0
+    _, problems = report.write_pages(registry, reports, new, mode=mode)
     for problem in problems:
-        warn(f"left out of the index: {problem}")
-    note(f"index → {near(path)}")
-    return failed == 0
+        warn(problem)
+    note(f"{len(new)} pages and the index → {near(reports / 'README.md')}")
+    return failed == 0 and not problems
 
 
 def _sweep(

@@ -81,6 +81,19 @@ def state() -> CacheState:
     )
 
 
+def missing() -> tuple[str, ...]:
+    """The dtypes that this computer has no compiled code for, and could keep."""
+    folder = cache_folder()
+    if _unwritable(folder) is not None:
+        return ()
+    return tuple(name for name in ENTRY_POINTS if not _is_warm(folder, name))
+
+
+def fill(name: str) -> None:
+    """Have the compiled code of a dtype on disk."""
+    native(np.dtype(name))
+
+
 def cache_folder() -> Path:
     """The folder of this build of the engine on this computer (it may not exist yet).
 

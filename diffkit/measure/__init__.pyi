@@ -1,6 +1,7 @@
 from . import bench as bench
 from . import floors as floors
 from .caches import engine_cache as engine_cache
+from .caches import fill_engine_cache as fill_engine_cache
 from .cells import KEPT as KEPT
 from .cells import (
     CorruptCellError as CorruptCellError,

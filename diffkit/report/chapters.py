@@ -99,15 +99,20 @@ def chapter_of(
     )
 
 
-def read_chapter(found: Found, reports: Path, *, draw: bool = True) -> Chapter:
-    """The chapter of the ``data.csv`` that lies in ``reports``."""
+def read_chapter(
+    found: Found, reports: Path, *, draw: bool = True, mode: str = ""
+) -> Chapter:
+    """The chapter of the ``data.csv`` that lies in ``reports``.
+
+    ``mode`` says which cases the data are of; by default the page that is there does.
+    """
     experiment = found.experiment
     folder = reports / experiment.name
     try:
         rows = read_rows(folder / "data.csv")
     except ReportError as error:
         return Chapter(experiment.name, experiment.question, problem=str(error))
-    mode = page.mode_of(experiment, rows, folder / "README.md")
+    mode = mode or page.mode_of(experiment, rows, folder / "README.md")
     return chapter_of(found, rows, mode, draw=draw)
 
 
@@ -116,19 +121,23 @@ def read_chapters(
     reports: Path,
     *,
     draw: Sequence[str] = (),
+    mode: str = "",
     workers: int | None = None,
 ) -> list[Chapter]:
     """The chapters of every experiment that has data; those of ``draw`` with figures.
 
+    ``mode`` says which cases the data of ``draw`` are of, where that is known.
+
     Raises `ReportError` when a process that draws was killed.
     """
     names = [name for name in registry if (reports / name / "data.csv").exists()]
-    tasks = [(registry[name].path, reports, name in draw) for name in names]
+    tasks = [
+        (registry[name].path, reports, name in draw, mode if name in draw else "")
+        for name in names
+    ]
     workers = min(workers or os.cpu_count() or 1, len(tasks))
     if workers < 2 or len(set(draw) & set(names)) < _FEW:
-        return [
-            read_chapter(registry[name], reports, draw=name in draw) for name in names
-        ]
+        return [_read_from_file(task) for task in tasks]
     # Spawned: a fork of a process with threads (a BLAS, the engine) may hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
@@ -140,9 +149,9 @@ def read_chapters(
             ) from error
 
 
-def _read_from_file(task: tuple[Path, Path, bool]) -> Chapter:
-    path, reports, draw = task
-    return read_chapter(load_experiment(path), reports, draw=draw)
+def _read_from_file(task: tuple[Path, Path, bool, str]) -> Chapter:
+    path, reports, draw, mode = task
+    return read_chapter(load_experiment(path), reports, draw=draw, mode=mode)
 
 
 def _draw(figure: Callable[[Sequence[Row]], Any], rows: Sequence[Row]):

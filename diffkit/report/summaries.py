@@ -114,6 +114,7 @@ def errata(answered: Sequence[Answered], sources: Mapping[str, str], link: Link)
 def summary(answered: Sequence[Answered]) -> str:
     """How many claims got which verdict, in one sentence.
 
+    >>> from diffkit.measure.claims import Claim
     >>> claim = Claim("C1", ("A",), "it grows")
     >>> summary([Answered(claim), Answered(claim)])
     'Of 2 claims, 2 are not answered yet.'

@@ -11,6 +11,7 @@ from diffkit.files import write_atomically
 from diffkit.measure.experiment import Found, Registry
 from diffkit.measure.rows import Row
 from diffkit.report.chapters import FIGURES, Chapter, chapter_of, read_chapters
+from diffkit.report.page import mode_of
 from diffkit.report.summaries import summaries
 from diffkit.report.table import to_csv
 
@@ -39,13 +40,33 @@ def write_report(found: Found, rows: Sequence[Row], reports: Path, mode: str) ->
     Raises `PageError` when the page cannot be made from the rows, which are kept.
     """
     folder = reports / found.experiment.name
-    check_writable(folder)
-    _write(folder / "data.csv", to_csv(rows).encode())
+    write_data(found, rows, reports, mode)
     chapter = chapter_of(found, rows, mode)
     _write_all(folder, chapter.files())
     if chapter.problem:
         raise PageError(chapter.problem)
     return folder / "README.md"
+
+
+def write_data(found: Found, rows: Sequence[Row], reports: Path, mode: str) -> bool:
+    """Write ``data.csv``; False where it stands there already, with its page.
+
+    A sweep that measured nothing new leaves everything as it is.
+    """
+    experiment = found.experiment
+    folder = reports / experiment.name
+    check_writable(folder)
+    data, path = to_csv(rows).encode(), folder / "data.csv"
+    there = all((folder / name).exists() for name in ("README.md", *FIGURES))
+    if (
+        there
+        and path.exists()
+        and path.read_bytes() == data
+        and mode_of(experiment, rows, folder / "README.md") == mode
+    ):
+        return False
+    _write(path, data)
+    return True
 
 
 def write_index(registry: Registry, reports: Path) -> tuple[Path, list[str]]:
@@ -65,16 +86,18 @@ def write_pages(
     reports: Path,
     names: Sequence[str] = (),
     *,
+    mode: str = "",
     workers: int | None = None,
 ) -> tuple[list[str], list[str]]:
     """Write pages and figures again from their data, then what stands over them.
 
-    Only those of ``names``, where some are given. Gives the names written, and a
+    Only those of ``names``, where some are given; ``mode`` says which cases their data
+    are of, where the pages do not know it yet. Gives the names written, and a
     sentence for every report that could not be made from its data.
     """
     check_writable(reports)
     wanted = list(names or registry)
-    chapters = read_chapters(registry, reports, draw=wanted, workers=workers)
+    chapters = read_chapters(registry, reports, draw=wanted, mode=mode, workers=workers)
     problems = [one.problem for one in chapters if one.problem]
     written = []
     for chapter in chapters:

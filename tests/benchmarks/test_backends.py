@@ -80,7 +80,13 @@ DIFFERENCES = {
 }
 
 
-@pytest.mark.parametrize("way", DIFFERENCES)
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(way, marks=[] if way == "textbook" else [pytest.mark.slow])
+        for way in DIFFERENCES
+    ],
+)
 def test_central_differences_beside_scipy(record_ratio, way):
     """One central-difference gradient of 10-64-32-1 at batch 32, ours and SciPy's."""
     function, arguments = network((10, 64, 32, 1), 32)

@@ -86,7 +86,15 @@ def test_run_writes_the_report_and_says_where(run, tmp_path):
     again = run("run", "all")
     assert again[0] == 0
     assert "2 kept from before" in again[1]
+    assert "nothing new: pages are left as they are" in again[1]
     assert calls(tmp_path) == [1, 2]
+    # The page of a mode is not that of another, and a lost figure is drawn again.
+    (tmp_path / "reports" / "tiny" / "figure.png").unlink()
+    assert "1 pages and the index" in run("run", "tiny")[1]
+    assert (tmp_path / "reports" / "tiny" / "figure.png").exists()
+    assert "1 pages and the index" in run("run", "tiny", "--full")[1]
+    page = (tmp_path / "reports" / "tiny" / "README.md").read_text()
+    assert "`diffkit run tiny --full`" in page
 
 
 def test_a_raising_experiment_is_reported_and_the_exit_code_says_so(run, tmp_path):

@@ -150,3 +150,13 @@ def test_state_names_the_folder(tmp_path, monkeypatch):
 
 def test_the_users_setting_is_untouched():
     assert "diffkit" not in str(settings.CACHE_DIR)
+
+
+def test_what_is_missing_is_what_could_be_kept(copied, tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(copied))
+    assert cache.missing() == ("float32",)
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "empty"))
+    assert cache.missing() == ("float64", "float32")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "file"))
+    assert cache.missing() == ()

@@ -122,3 +122,8 @@ def test_a_metric_that_nobody_explains_is_found():
         assert is_documented(metric, metrics)
     for metric in ("prepare_seconds", "tanh_count", "other_count"):
         assert not is_documented(metric, metrics)
+
+
+def test_every_claim_is_named_by_an_experiment():
+    named = {c for name in NAMES for c in REGISTRY[name].experiment.claims}
+    assert sorted(set(CLAIMS) - named) == []
