@@ -299,3 +299,24 @@ def test_evaluations_of_numdifftools_are_counted(rng):
     vector = prepared.compiled.vector
     prepared(w)
     assert vector.evaluations_run == prepared.info.evaluations + 1
+
+
+@pytest.mark.parametrize("name", ["jax", "torch", "casadi"])
+def test_a_gradient_of_the_librarys_own_arrays_is_the_same(name):
+    """What `peers` times: nothing is converted, and the numbers are those checked."""
+    x = np.linspace(-1.0, 1.0, 6).reshape(3, 2)
+    w = np.linspace(0.2, 0.9, 4).reshape(2, 2)
+    prepared = dk.prepare(lambda w, x: np.mean(np.tanh(x @ w)), w, x, backend=name)
+    value, gradient = prepared(w, x)
+    call = prepared.compiled.resident(prepared.leaves((w, x)))
+    for _ in range(2):
+        result = call()
+        if name == "jax":
+            (own, _), (slope,) = result
+        elif name == "torch":
+            own, (slope,) = result
+            own = own.detach()
+        else:
+            own, slope = result[0][0], result[1].reshape(2, 2)
+        assert float(own) == value
+        np.testing.assert_array_equal(np.asarray(slope), gradient)

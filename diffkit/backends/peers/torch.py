@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,6 +120,21 @@ class TorchCompiled:
                 [self._leave(g) for g in gradients],
                 [self._leave(a) for a in auxiliary],
             )
+
+    def resident(self, leaves: Sequence[np.ndarray]) -> Callable[[], Any]:
+        """One gradient of tensors that are there already, left as tensors.
+
+        What someone who works in PyTorch pays: nothing is converted or copied.
+        """
+        torch, run = self._torch, self._run
+        tensors = self._enter(leaves)
+        wanted = [tensors[p].requires_grad_() for p in self._program.wrt]
+
+        def call() -> Any:
+            value = run(tensors)[0]
+            return value, torch.autograd.grad(value, wanted, allow_unused=True)
+
+        return call
 
     def value(self, leaves: Sequence[np.ndarray]) -> Any:
         """The primal alone, without a tape."""
