@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from diffkit.errors import PageError, ReportError
 from diffkit.files import write_atomically
 from diffkit.measure.experiment import Found, Registry
-from diffkit.measure.rows import Row
+from diffkit.measure.rows import CELL_METRIC, Row
 from diffkit.report.chapters import FIGURES, Chapter, chapter_of, read_chapters
 from diffkit.report.page import mode_of
 from diffkit.report.summaries import summaries
-from diffkit.report.table import to_csv
+from diffkit.report.table import read_rows, to_csv
 
 
 def check_writable(folder: Path) -> None:
@@ -56,17 +57,32 @@ def write_data(found: Found, rows: Sequence[Row], reports: Path, mode: str) -> b
     experiment = found.experiment
     folder = reports / experiment.name
     check_writable(folder)
-    data, path = to_csv(rows).encode(), folder / "data.csv"
+    path = folder / "data.csv"
     there = all((folder / name).exists() for name in ("README.md", *FIGURES))
-    if (
-        there
-        and path.exists()
-        and path.read_bytes() == data
-        and mode_of(experiment, rows, folder / "README.md") == mode
-    ):
+    same_mode = there and mode_of(experiment, rows, folder / "README.md") == mode
+    if same_mode and path.exists() and _says_the_same(path, rows):
         return False
-    _write(path, data)
+    _write(path, to_csv(rows).encode())
     return True
+
+
+def _says_the_same(path: Path, rows: Sequence[Row]) -> bool:
+    """Whether a ``data.csv`` has these rows, but for how long failing took.
+
+    Cells that failed are tried again by every sweep, and fail in another time.
+    """
+    if path.read_bytes() == to_csv(rows).encode():
+        return True
+    try:
+        known = read_rows(path)
+    except ReportError:
+        return False
+    return list(map(_without_time, known)) == list(map(_without_time, rows))
+
+
+def _without_time(row: Row) -> Row:
+    failed = row.metric == CELL_METRIC and row.status != "ok"
+    return replace(row, value=None) if failed else row
 
 
 def write_index(registry: Registry, reports: Path) -> tuple[Path, list[str]]:

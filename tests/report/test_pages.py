@@ -465,3 +465,25 @@ def test_a_folder_that_cannot_be_written_is_named(project, capsys):
     assert "cannot be written to" in capsys.readouterr().err
     with pytest.raises(ReportError, match="cannot be written to"):
         report.write_pages(discover(project), blocked)
+
+
+def test_data_that_say_the_same_are_not_written_again(tmp_path):
+    """A cell that fails every time fails in another time; nothing else may differ."""
+    write_project(tmp_path, ["ok", "raises"])
+    found = discover(tmp_path)["tiny"]
+    one, other = found.experiment.cases("quick")
+
+    def rows(seconds, work=0.5):
+        failed = other.row("cell_seconds", seconds, status="error", message="planted")
+        return [one.row("work_seconds", work), one.row("cell_seconds", 1.0), failed]
+
+    def write(what, mode="quick"):
+        return report.write_data(found, what, tmp_path / "reports", mode)
+
+    report.write_report(found, rows(1.0), tmp_path / "reports", "quick")
+    assert not write(rows(1.0))
+    assert not write(rows(2.0))
+    assert write(rows(2.0, work=0.75))
+    assert write(rows(2.0, work=0.75), mode="full")
+    (tmp_path / "reports" / "tiny" / "data.csv").write_text("damaged")
+    assert write(rows(1.0))
