@@ -18,8 +18,6 @@ from diffkit.measure.bench.session import Worker
 
 ROOT = Path(__file__).resolve().parents[3]
 FAST = ("value_and_grad null 2-8-1", "value null 2-8-1")
-#: What makes the null backend's gradient 40 % slower: the same work once more, in part.
-PLANT = "diffkit/backends/null.py"
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +99,7 @@ def test_a_version_without_the_names_is_an_error_of_its_side(tmp_path, checkout)
 
 @pytest.mark.slow
 def test_a_planted_slowdown_of_forty_per_cent_is_caught(checkout, tmp_path):
-    """Every call of the head does its flattening once more, and 40 % is spent."""
+    """Every call of the head waits for 0.4 of the time it took."""
     slow = tmp_path / "slow"
     shutil.copytree(checkout / "diffkit", slow / "diffkit")
     path = slow / "diffkit" / "prepared.py"
@@ -120,19 +118,19 @@ def test_a_planted_slowdown_of_forty_per_cent_is_caught(checkout, tmp_path):
         "    def _call(self, *args: Any) -> tuple[Any, Any]:\n"
     )
     path.write_text(text.replace(marker, planted))
-    name = "value_and_grad autodiff 10-64-32-1"
+    # The null backend needs no engine, which every copy would have to compile.
+    name = FAST[0]
     judged = []
     for head in (slow, checkout):
         record = bench.measure_sides(
-            {"base": checkout, "head": head}, (name,), rounds=15, launches=2
+            {"base": checkout, "head": head}, (name,), rounds=40, launches=3
         )
         judged.append(bench.judge(record, 0.25))
     caught, unchanged = judged
-    assert [ratio.name for ratio in caught.slower] == [
-        name.rsplit(" ", 1)[0],
-        name,
-    ]
-    assert unchanged.slower == ()
+    assert {ratio.name for ratio in caught.slower} == {name, name.rsplit(" ", 1)[0]}, (
+        caught
+    )
+    assert unchanged.slower == (), unchanged
 
 
 @pytest.mark.slow
