@@ -414,6 +414,7 @@ def test_help_names_commands_that_run(run, command):
     assert re.search(rf"Examples:\s+diffkit {command}", out)
 
 
+@pytest.mark.slow
 def test_the_first_examples_of_the_help_run(run):
     text = run("train", "--help")[1]
     examples = re.findall(r"^ +diffkit (train .*)$", text, re.MULTILINE)

@@ -108,6 +108,7 @@ def test_damaged_files_are_removed_before_they_are_loaded(copied, damage, monkey
     assert not cache._is_warm(folder, "float64")
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_compiled_again(copied):
     for file in copied.rglob("*float64*.nb[ic]"):
         file.write_bytes(b"damaged")

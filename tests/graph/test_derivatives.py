@@ -112,6 +112,7 @@ def test_simplify_takes_known_choices_and_folds_constants():
     assert [n.op.name for n in simplify(graph).nodes] == ["input"]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_nodes_without_recursion():
     """A chain far past any recursion limit: trace, both modes, simplify, run."""
     depth = 100_000

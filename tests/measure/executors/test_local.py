@@ -38,6 +38,7 @@ def statuses(swept):
     return [cell.status for cell in swept.cells]
 
 
+@pytest.mark.slow
 def test_counted_values_are_the_same_bytes_for_any_number_of_workers(tmp_path):
     cases = [("sleep0.1", False, 60), ("ok", True, 60), *[("ok", False, 60)] * 8]
     asked = found(tmp_path, cases)
