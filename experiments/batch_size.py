@@ -455,6 +455,8 @@ METRICS = {
     "update_operations": "scalar operations of one gradient",
     "epoch_over_whole_ratio": "the same over one gradient of all rows, in turn",
     "epoch_updates_count, all_updates_count": "batches counted as they are handed out",
+    "diverged_count": "1 for a training that stopped being finite, else 0",
+    "last_batch_count": "rows in the last, partial batch",
     "cell_seconds": "the whole cell, with how it ended",
 }
 

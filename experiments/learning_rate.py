@@ -360,6 +360,7 @@ METRICS = {
     "rate_A_rises_count": "steps after which the loss was larger than before",
     "rate_A_diverged_count": "1 where it left every bound",
     "rate_A_limit_at_end_value": "2 over the largest curvature where the run ended",
+    "start_loss, best_loss": "loss at the start, and the least that is known",
     "cell_seconds": "the whole cell, with how it ended",
 }
 

@@ -363,6 +363,9 @@ METRICS = {
     "measured_limit_value": "the largest rate at which the loss still falls",
     "part_P_above_best_loss": "loss above its minimum at P times the limit; samples: "
     "after every step",
+    "hessian_small_value, hessian_large_value": "eigenvalues of the loss's Hessian",
+    "condition_ratio": "the larger over the smaller",
+    "true_line_loss": "loss of the line that the data were made from",
     "cell_seconds": "the whole cell, with how it ended",
 }
 

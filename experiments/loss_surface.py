@@ -158,7 +158,7 @@ def figure(rows: Sequence[Row]):
                 label=figures.look_of(way).name,
                 zorder=3,
             )
-    if grid:
+    if axes.get_legend_handles_labels()[0]:
         axes.legend(
             loc="upper center",
             bbox_to_anchor=(0.5, -0.13),
@@ -281,6 +281,8 @@ METRICS = {
     "median, 97.5 %, largest",
     "reaching_count, above_count": "seeds with the claimed loss to its decimals, and "
     "with that loss or more",
+    "claimed_loss": "the loss that the source states",
+    "draws_count": "other seeds that were drawn",
     "cell_seconds": "the whole cell, with how it ended",
 }
 

@@ -477,6 +477,9 @@ METRICS = {
     "same_rate_error": "largest distance of the two paths over the path's size",
     "rescaled_error": "the same after dividing one rate by one minus β",
     "nan_entries_count": "entries of one update that are NaN",
+    "diverged_count": "1 for a training that stopped being finite, else 0",
+    "entries_count": "entries of the parameters",
+    "hundredth_rate_value": "AdaGrad's effective rate at step 100",
     "cell_seconds": "the whole cell, with how it ended",
 }
 

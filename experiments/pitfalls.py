@@ -577,6 +577,15 @@ METRICS = {
     "−1 stands for a loss that is not finite",
     "printed_…, rule_…": "σ′ as printed, and by the rule of the op",
     "F_tanh_ulps": "error of the form F of tanh′; samples: over `tanh_z_value`",
+    "gradient_value": "the gradient itself",
+    "kept_tanh_at_named_error, kept_tanh_at_named_ulps": "error of the form that keeps "
+    "its digits, at the page's z",
+    "reverse_tanh_at_named_error, reverse_tanh_at_named_ulps": "error of 1 − "
+    "tanh² there, by reverse mode",
+    "kink_worst_error, kink_outside_error": "error of a central difference nearer to "
+    "a kink than its step, and farther",
+    "reverse_bias_gradient_value": "gradient of the biases by reverse mode",
+    "points_count": "points compared",
     "cell_seconds": "the whole cell, with how it ended",
 }
 

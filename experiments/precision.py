@@ -441,6 +441,7 @@ METRICS = {
     "float32_seconds, float64_seconds": "one gradient; medians, raw samples",
     "speed_ratio": "float64 over float32, median of ratios of samples taken in turn",
     "bytes_ratio": "memory that the engine plans for, float64 over float32",
+    "planned_bytes": "memory that a gradient plans for, in either precision",
     "cell_seconds": "the whole cell, with how it ended",
 }
 

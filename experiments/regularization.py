@@ -295,6 +295,9 @@ METRICS = {
     "epoch as samples",
     "seed_…_train_evaluated_loss": "one seed: the loss of all rows in evaluation",
     "wrong_labels_count": "training rows with a wrong label",
+    "seed_S_…": "the same of one seed: losses and accuracies "
+    "by epoch as samples, and whether it diverged",
+    "parameters_count": "parameters of the network",
     "cell_seconds": "the whole cell, with how it ended",
 }
 

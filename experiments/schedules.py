@@ -288,6 +288,8 @@ METRICS = {
     "over seeds; every seed as samples",
     "mean_validation_accuracy": "share of digits right, likewise",
     "seed_…_train_loss": "one seed; every epoch as samples, and so with the others",
+    "seed_S_…": "one seed: losses and accuracies by epoch as samples, "
+    "the last loss of all rows, and whether it diverged",
     "cell_seconds": "the whole cell, with how it ended",
 }
 

@@ -406,6 +406,8 @@ METRICS = {
     "threshold_value, reached_value, false_alarms_value": "thresholds, and the share "
     "of leavers and of stayers at or above each",
     "train_loss, validation_loss": "first seed; every epoch as samples",
+    "diverged_count": "1 for a training that stopped being finite, else 0",
+    "mean_train_…": "the same on the students trained on, mean over the seeds",
     "cell_seconds": "the whole cell, with how it ended",
 }
 

@@ -410,6 +410,10 @@ METRICS = {
     "test_accuracy": "share of test rows right by the best parameters",
     "train_loss, validation_loss": "after the last epoch; every epoch as samples",
     "train_accuracy, validation_accuracy": "likewise",
+    "diverged_count": "1 for a training that stopped being finite, else 0",
+    "gradients_count": "gradients of the training",
+    "parameters_count": "parameters of the network",
+    "test_rows_count": "rows that no training saw",
     "cell_seconds": "the whole cell, with how it ended",
 }
 

@@ -346,6 +346,9 @@ METRICS = {
     "width_N_curve_loss": "median loss at the end; samples: step by step",
     "probability_value": f"predicted by one network of {SEEN_WIDTH} units on a grid "
     "with `axis_value` along both sides; samples: all, row by row",
+    "best_…_slope_error, best_…_curvature_value": "gradient and least curvature of the "
+    "loss at the best line: it is a minimum",
+    "lines_count": "lines that were tried",
     "cell_seconds": "the whole cell, with how it ended",
 }
 

@@ -51,12 +51,17 @@ def cut_short(name):
 def is_documented(metric, metrics):
     """Whether a metric is a key, is named in a meaning, or fits a key with a gap.
 
-    A gap is an ellipsis or a word in capitals: ``prepare_…_seconds``, ``OP_ulps``.
+    A gap is an ellipsis or a part in capitals: ``prepare_…_seconds``, ``OP_ulps``,
+    ``rate_R_steps_count``; what fills it may be a number.
     """
     texts = [*metrics, *(" ".join(metrics.values()).split("`")[1::2])]
     names = [name.strip() for text in texts for name in text.split(",")]
     return any(
-        re.fullmatch(re.sub(r"…|[A-Z]{2,}", "\\\\w+", name), metric) for name in names
+        re.fullmatch(
+            re.sub(r"…|(?<![a-zA-Z0-9])[A-Z]+(?![a-zA-Z0-9])", r"[\\w.+-]+", name),
+            metric,
+        )
+        for name in names
     )
 
 
