@@ -57,21 +57,21 @@ def write_data(found: Found, rows: Sequence[Row], reports: Path, mode: str) -> b
     experiment = found.experiment
     folder = reports / experiment.name
     check_writable(folder)
-    path = folder / "data.csv"
+    path, data = folder / "data.csv", to_csv(rows).encode()
     there = all((folder / name).exists() for name in ("README.md", *FIGURES))
     same_mode = there and mode_of(experiment, rows, folder / "README.md") == mode
-    if same_mode and path.exists() and _says_the_same(path, rows):
+    if same_mode and path.exists() and _says_the_same(path, data, rows):
         return False
-    _write(path, to_csv(rows).encode())
+    _write(path, data)
     return True
 
 
-def _says_the_same(path: Path, rows: Sequence[Row]) -> bool:
+def _says_the_same(path: Path, data: bytes, rows: Sequence[Row]) -> bool:
     """Whether a ``data.csv`` has these rows, but for how long failing took.
 
     Cells that failed are tried again by every sweep, and fail in another time.
     """
-    if path.read_bytes() == to_csv(rows).encode():
+    if path.read_bytes() == data:
         return True
     try:
         known = read_rows(path)
