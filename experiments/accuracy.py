@@ -290,7 +290,6 @@ METRICS = {
     "reference_bits": "working precision that proved the reference",
     "formula_operations": "scalar operations of the shared formula, one sample",
     "backprop_operations": "scalar operations of reverse mode, one sample",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

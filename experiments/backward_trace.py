@@ -667,7 +667,6 @@ METRICS = {
     "gradient; message: its listing",
     "N_place_count, N_cotangent_place_count": "place in the program",
     "point_w_value, point_b_value": "gradient of (wx + b − y)² at (1, 1), (2, 5)",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

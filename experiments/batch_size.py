@@ -457,7 +457,6 @@ METRICS = {
     "epoch_updates_count, all_updates_count": "batches counted as they are handed out",
     "diverged_count": "1 for a training that stopped being finite, else 0",
     "last_batch_count": "rows in the last, partial batch",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

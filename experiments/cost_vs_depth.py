@@ -268,6 +268,8 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
     ]
     first_stop = min((row["depth"] for row in expanded), default=0)
     overhead = _value(rows, "null", "call_seconds", common) or 0.0
+    whole = _value(rows, "null", measure.CELL_METRIC, common) or 1.0
+    beside = _value(rows, "null", measure.HARNESS_METRIC, common)
     call = _value(rows, "autodiff", "call_seconds", common) or 1.0
     facts = {
         "common": common,
@@ -299,6 +301,10 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
         "reference_digits": 50,
         "overhead": numbers.seconds(overhead),
         "overhead_share": f"{100 * overhead / call:.0f} %",
+        "harness": report.said(beside, numbers.seconds),
+        "harness_share": report.said(
+            beside, lambda value: f"{100 * value / whole:.2g} %"
+        ),
     }
     verdicts = (
         measure.Verdict(
@@ -351,7 +357,9 @@ parameters inside the engine, without returning to Python between two evaluation
 that they cost less than their number of evaluations.) The public call adds what
 flattens, checks and nests the arguments: measured with a backend that answers zero it
 takes {overhead}, which is {overhead_share} of the public reverse-mode call at depth
-{common}.
+{common}. Around that cell, which measures nothing else, the harness took {harness}
+({harness_share} of what the cell itself took) to start, ask and end its process; no
+measured number contains it.
 
 ## Why symbolic differentiation is two different things
 
@@ -386,7 +394,6 @@ METRICS = {
     "worst_entry_relative_error": "largest deviation of an entry over that entry",
     "parameters_count": "parameters of the network",
     "reference_bits": "working precision that proved the reference",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

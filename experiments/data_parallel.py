@@ -314,7 +314,6 @@ METRICS = {
     "train_loss, validation_loss": "every epoch as samples",
     "diverged_count": "1 for a training that stopped being finite, else 0",
     "largest_shard_count, smallest_shard_count": "rows of a shard",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -413,7 +413,6 @@ METRICS = {
     "cse_shared_operations": "one parameter after the other, equal parts written once",
     "shared_operations": "from the loss back, every value named once: reverse mode",
     "parameters_count": "parameters of the network",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -318,7 +318,6 @@ METRICS = {
     "processor; medians, every sample is kept",
     "planned_bytes": "memory that the engine plans for value and gradient",
     "deviation_error": "largest difference from reverse mode over the largest entry",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -377,7 +377,6 @@ METRICS = {
     "OP_points_count": "points compared for it",
     "OP_row_form_ulps, OP_other_form_ulps": "worst error of the first derivative as "
     "the row has it and in the other form; samples: the error along z",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

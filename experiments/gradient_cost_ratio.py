@@ -284,7 +284,6 @@ METRICS = {
     "weighted by what an op costs; bytes of operands and results",
     "gradient_seconds, primal_seconds": "seconds of the processor, medians",
     "parameters_count": "parameters of the network",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

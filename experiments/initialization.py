@@ -308,7 +308,6 @@ METRICS = {
     "first_layer_units_count": "different columns of the first weights after training",
     "second_layer_units_count": "the same of the second weights",
     "diverged_count": "whether the training stopped being finite",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -494,7 +494,6 @@ METRICS = {
     "offset_D_steps_count": f"steps until |v| is {ESCAPED:g} from the offset D",
     "offset_D_escaped_count": "1 where it left, 0 where it stayed",
     "offset_D_v_value": f"where it ended; samples: the first {KEPT} steps",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

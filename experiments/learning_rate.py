@@ -361,7 +361,6 @@ METRICS = {
     "rate_A_diverged_count": "1 where it left every bound",
     "rate_A_limit_at_end_value": "2 over the largest curvature where the run ended",
     "start_loss, best_loss": "loss at the start, and the least that is known",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

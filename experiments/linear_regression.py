@@ -366,7 +366,6 @@ METRICS = {
     "hessian_small_value, hessian_large_value": "eigenvalues of the loss's Hessian",
     "condition_ratio": "the larger over the smaller",
     "true_line_loss": "loss of the line that the data were made from",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -283,7 +283,6 @@ METRICS = {
     "with that loss or more",
     "claimed_loss": "the loss that the source states",
     "draws_count": "other seeds that were drawn",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

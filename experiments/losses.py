@@ -479,7 +479,6 @@ METRICS = {
     "S_accuracy, S_training_loss": "a logistic model at the end; samples: every step",
     "S_steps_count": f"steps until {ACCURATE:g} of the rows are right",
     "S_first_gradient_value": "length of the gradient at the start",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -302,7 +302,6 @@ METRICS = {
     "primal_operations": "of one forward pass",
     "recomputed_operations": "computed a second time",
     "parameters_count": "scalars differentiated by",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -323,7 +323,6 @@ METRICS = {
     f"ηa = {', '.join(f'{f:g}' for f in FRACTIONS)}",
     "limit_times_a_ratio": "the limit found in the bowl ax², times a",
     "outputs_count": "outputs m of the mean squared error",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -480,7 +480,6 @@ METRICS = {
     "diverged_count": "1 for a training that stopped being finite, else 0",
     "entries_count": "entries of the parameters",
     "hundredth_rate_value": "AdaGrad's effective rate at step 100",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -362,7 +362,6 @@ METRICS = {
     "gradient_seconds, primal_seconds": "the compiled program alone, in seconds "
     "of the processor; medians",
     "deviation_error": "largest difference from reverse mode over the largest entry",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

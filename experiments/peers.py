@@ -540,7 +540,6 @@ METRICS = {
     "prepare_seconds": "reading, deriving and compiling, once",
     "moved_bytes": "bytes that the operations of the gradient read and write",
     "installed_count": "a library that is there",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

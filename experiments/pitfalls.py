@@ -586,7 +586,6 @@ METRICS = {
     "a kink than its step, and farther",
     "reverse_bias_gradient_value": "gradient of the biases by reverse mode",
     "points_count": "points compared",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

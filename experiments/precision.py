@@ -442,7 +442,6 @@ METRICS = {
     "speed_ratio": "float64 over float32, median of ratios of samples taken in turn",
     "bytes_ratio": "memory that the engine plans for, float64 over float32",
     "planned_bytes": "memory that a gradient plans for, in either precision",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -298,7 +298,6 @@ METRICS = {
     "seed_S_…": "the same of one seed: losses and accuracies "
     "by epoch as samples, and whether it diverged",
     "parameters_count": "parameters of the network",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -283,14 +283,13 @@ are not.
 """
 
 METRICS = {
-    "rate_value": "the rate by step, as samples; on a plateau, that of the first seed",
     "mean_train_final_loss, mean_validation_loss": "loss of all rows at the end, mean "
     "over seeds; every seed as samples",
+    "rate_value": "the rate by step, as samples; on a plateau, that of the first seed",
     "mean_validation_accuracy": "share of digits right, likewise",
     "seed_…_train_loss": "one seed; every epoch as samples, and so with the others",
     "seed_S_…": "one seed: losses and accuracies by epoch as samples, "
     "the last loss of all rows, and whether it diverged",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

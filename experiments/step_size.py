@@ -387,7 +387,6 @@ METRICS = {
     "theory_error": "ε to the p/(p+1)",
     "truncation_slope_value, rounding_slope_value": "slopes of the right and left arm",
     "smallest_step_error": "of the complex step at the smallest step",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -408,7 +408,6 @@ METRICS = {
     "train_loss, validation_loss": "first seed; every epoch as samples",
     "diverged_count": "1 for a training that stopped being finite, else 0",
     "mean_train_…": "the same on the students trained on, mean over the seeds",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

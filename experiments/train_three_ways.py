@@ -414,7 +414,6 @@ METRICS = {
     "gradients_count": "gradients of the training",
     "parameters_count": "parameters of the network",
     "test_rows_count": "rows that no training saw",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

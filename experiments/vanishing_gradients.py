@@ -545,7 +545,6 @@ METRICS = {
     "(validation from before the first step)",
     "train_accuracy, validation_accuracy": "the same for the share of digits right",
     "diverged_count": "whether the training stopped being finite",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -349,7 +349,6 @@ METRICS = {
     "best_…_slope_error, best_…_curvature_value": "gradient and least curvature of the "
     "loss at the best line: it is a minimum",
     "lines_count": "lines that were tried",
-    "cell_seconds": "the whole cell, with how it ended",
 }
 
 EXPERIMENT = measure.Experiment(

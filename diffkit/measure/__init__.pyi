@@ -123,7 +123,13 @@ from .reference import (
     reference_gradient as reference_gradient,
 )
 from .rows import (
+    BOOKKEEPING as BOOKKEEPING,
+)
+from .rows import (
     CELL_METRIC as CELL_METRIC,
+)
+from .rows import (
+    HARNESS_METRIC as HARNESS_METRIC,
 )
 from .rows import (
     Case as Case,

@@ -65,6 +65,8 @@ class Outcome:
     """How a limited call ended: a status of `STATUSES`, and its value when ok.
 
     ``threads`` is what the largest pool of the process was found set to.
+    ``harness_seconds`` is what starting, asking and ending the process took beside the
+    call, where that is known.
     """
 
     status: str
@@ -72,6 +74,7 @@ class Outcome:
     message: str = ""
     seconds: float = 0.0
     threads: int = 0
+    harness_seconds: float | None = None
 
 
 def default_guard() -> Guard:

@@ -134,7 +134,7 @@ class Processes:
                 elif outcome is LOST:
                     yield call, replace(outcome, seconds=worker.seconds)
                 else:
-                    yield call, outcome
+                    yield call, worker.accounted(outcome)
 
     def _count_stillborn(self, worker: _Worker) -> None:
         """Processes that cannot begin must not be started for ever."""
@@ -198,6 +198,7 @@ class _Worker:
     """One process, what it is asked at the moment, and until when it may take."""
 
     def __init__(self, threads: int, guard: Guard, main: bool) -> None:
+        since = time.monotonic()
         context = _context()
         self.connection, theirs = context.Pipe()
         self._process = context.Process(  # type: ignore[attr-defined]
@@ -218,6 +219,7 @@ class _Worker:
         self.uses = 0
         self.call: Call | None = None
         self._began = self.seconds = 0.0
+        self._since = since
 
     @property
     def busy(self) -> bool:
@@ -260,6 +262,13 @@ class _Worker:
         # Memory that ran out once is not trusted again.
         self.ended = self.ended or answer.status == "out_of_memory"
         return answer
+
+    def accounted(self, outcome: Outcome) -> Outcome:
+        """The outcome, with all the time since the last one that was not the call's."""
+        now = time.monotonic()
+        beside = max(now - self._since - outcome.seconds, 0.0)
+        self._since = now
+        return replace(outcome, harness_seconds=beside)
 
     def close(self) -> None:
         """End the process in good order, or else by force."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -44,6 +44,13 @@ UNITS = (
 )
 #: The metric that says how a cell as a whole ended, and how long it took.
 CELL_METRIC = "cell_seconds"
+#: The metric that says what the harness took beside a timed cell.
+HARNESS_METRIC = "harness_seconds"
+#: What the harness itself writes down of a cell, whatever the experiment.
+BOOKKEEPING: Mapping[str, str] = {
+    CELL_METRIC: "the whole cell, with how it ended",
+    HARNESS_METRIC: "starting, asking and ending the process of a timed cell",
+}
 
 
 @dataclass(frozen=True, slots=True)

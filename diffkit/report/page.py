@@ -7,14 +7,15 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from diffkit.errors import ReportError
 from diffkit.measure.claims import FILE, Claim
 from diffkit.measure.experiment import MODES, Experiment, Findings, Mode, Verdict
-from diffkit.measure.rows import CELL_METRIC, Row
+from diffkit.measure.rows import BOOKKEEPING, CELL_METRIC, HARNESS_METRIC, Row
 from diffkit.report.compact import compact_tables
-from diffkit.report.numbers import count
+from diffkit.report.numbers import count, seconds
 from diffkit.report.table import markdown_table
 from diffkit.report.templates import template
 
@@ -100,7 +101,7 @@ def compose(
         tables=dict(tables),
         verdicts=_verdicts(findings.verdicts, claims),
         stopped=stopped_table(rows),
-        metrics=dict(experiment.metrics),
+        metrics={**experiment.metrics, **_bookkeeping(rows)},
         provenance=_provenance(experiment, rows, mode),
     )
 
@@ -152,6 +153,11 @@ def mode_of(experiment: Experiment, rows: Sequence[Row], page: Path) -> Mode:
     return "quick" if cells <= quick else "full"
 
 
+def _bookkeeping(rows: Sequence[Row]) -> dict[str, str]:
+    written = {row.metric for row in rows}
+    return {name: text for name, text in BOOKKEEPING.items() if name in written}
+
+
 def _verdicts(verdicts: Sequence[Verdict], claims: Mapping[str, Claim]) -> str:
     if not verdicts:
         return ""
@@ -181,9 +187,32 @@ def _provenance(experiment: Experiment, rows: Sequence[Row], mode: str) -> str:
                 "Compare ratios, "
                 "not times, with another machine."
             ),
+            *_harness(rows),
             f"* Again: `diffkit run {experiment.name} --{mode}`",
         ]
     )
+
+
+def _harness(rows: Sequence[Row]) -> list[str]:
+    """What the harness took beside its timed cells; nothing where it had none."""
+    beside = [row for row in rows if row.metric == HARNESS_METRIC and row.value]
+    if not beside:
+        return []
+    timed = {(row.backend, row.runtime, row.parameters, row.seed) for row in beside}
+    inside = sum(
+        row.value or 0.0
+        for row in rows
+        if row.metric == CELL_METRIC
+        and (row.backend, row.runtime, row.parameters, row.seed) in timed
+    )
+    spent = [row.value or 0.0 for row in beside]
+    return [
+        (
+            f"* The harness took {seconds(median(spent))} beside a timed cell (median "
+            f"of {count(len(spent))}), {100 * sum(spent) / inside:.2g} % of the cells' "
+            "time."
+        )
+    ]
 
 
 def _distinct(rows: Sequence[Row], name: str) -> list[str]:

@@ -11,13 +11,13 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from diffkit import report
+from diffkit import measure, report
 from diffkit.cli import main
 from diffkit.errors import PageError, ReportError
 from diffkit.measure.claims import Claim
 from diffkit.measure.experiment import Verdict, discover
 from diffkit.report import compact, one_file, page, verdicts
-from diffkit.report.chapters import Chapter, read_chapter, read_chapters
+from diffkit.report.chapters import Chapter, chapter_of, read_chapter, read_chapters
 from tests.measure.tiny import write_project
 
 CLAIMS = """
@@ -310,7 +310,56 @@ def test_the_usual_table_has_medians_stops_and_holes(project):
     assert table.splitlines()[-1] == "| 200 ms | timeout |"
     assert compact.compact_tables([], experiment.metrics) == {}
     ((title, table),) = compact.compact_tables(rows[-1:], {}).items()
+    assert title == "`tree_operations`"
     assert "1.00 × 10⁴⁰" in table
+
+
+def test_columns_of_the_usual_table_are_what_fills_it():
+    """A parameter that follows from another is neither a column nor a line."""
+    rows = [
+        measure.case("tiny", "autodiff", part=part, work=work, optimizer=optimizer).row(
+            "end_loss", work / 8
+        )
+        for part, work in (("ravine", 200), ("spirals", 60), ("digits", 4))
+        for optimizer in ("sgd", "adam")
+    ]
+    ((title, table),) = compact.compact_tables(rows, {}).items()
+    assert title == "`end_loss` by part"
+    assert table.splitlines() == [
+        "| optimizer | ravine | spirals | digits |",
+        "| --- | ---: | ---: | ---: |",
+        "| sgd | 25 | 7.5 | 0.5 |",
+        "| adam | 25 | 7.5 | 0.5 |",
+    ]
+
+
+def test_medians_of_samples_have_their_interval_beside_them():
+    item = measure.case("tiny", "autodiff", size=1)
+    samples = [1.0] * 20 + [1.1] * 20
+    low, high = measure.bootstrap_interval(samples)
+    assert (low, high) == (1.0, 1.1)
+    rows = [
+        item.row("work_seconds", 1.05, samples=samples),
+        measure.case("tiny", "autodiff", size=2).row("work_seconds", 2.0),
+    ]
+    ((title, table),) = compact.compact_tables(rows, {}).items()
+    assert title.endswith(", medians ± half their 95 % bootstrap interval")
+    assert table.splitlines()[-1] == "| 1.05 s ± 4.8 % | 2.00 s |"
+
+
+def test_the_page_says_what_the_harness_took(project):
+    found = discover(project)["tiny"]
+    item = found.experiment.cases("quick")[0]
+    rows = [
+        item.row("work_seconds", 0.5),
+        item.row("harness_seconds", 0.025),
+        item.row("cell_seconds", 0.5),
+    ]
+    text = chapter_of(found, rows, "quick").text
+    assert "The harness took 25.0 ms beside a timed cell (median of 1), 5 % of" in text
+    assert "* `harness_seconds`: starting, asking and ending the process" in text
+    text = chapter_of(found, [rows[0], rows[2]], "quick").text
+    assert "harness" not in text
 
 
 class _Reader(HTMLParser):

@@ -13,7 +13,7 @@ from diffkit.measure.experiment import load_experiment
 from diffkit.measure.limits import Outcome
 from diffkit.measure.machine import this_machine, versions_text
 from diffkit.measure.processes import Call
-from diffkit.measure.rows import CELL_METRIC, Case, Row
+from diffkit.measure.rows import CELL_METRIC, HARNESS_METRIC, Case, Row
 
 THREADS = 1
 
@@ -100,5 +100,9 @@ def ended(task: Task, outcome: Outcome) -> Ended:
         "machine": str(this_machine()),
         "versions": versions_text(),
     }
-    rows = tuple(row.stamped(**facts) for row in (*(outcome.value or ()), about))
+    beside: list[Row] = []
+    if task.case.timed and outcome.status == "ok" and outcome.harness_seconds:
+        beside.append(task.case.row(HARNESS_METRIC, outcome.harness_seconds))
+    parts = *(outcome.value or ()), *beside, about
+    rows = tuple(row.stamped(**facts) for row in parts)
     return Ended(task.place, outcome.status, outcome.seconds, outcome.message, rows)

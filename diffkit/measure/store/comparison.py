@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from diffkit.measure.rows import CELL_METRIC, Row
+from diffkit.measure.rows import BOOKKEEPING, Row
 
 Verdict = Literal["slower", "faster", ""]
 #: How sure an interval is: with hundreds of times side by side, 95 % would be wrong
@@ -106,7 +106,7 @@ def compare_rows(before: Iterable[Row], after: Iterable[Row]) -> Comparison:
             a, b = one.get(metric), other.get(metric)
             if a is None or b is None or a.status != b.status:
                 ended.append((name, metric[0], _status(a), _status(b)))
-            elif a.value is None or b.value is None or metric[0] == CELL_METRIC:
+            elif a.value is None or b.value is None or metric[0] in BOOKKEEPING:
                 # The time of a whole cell is one sample with its set-up in it.
                 continue
             elif _is_time(a) or _is_time(b):

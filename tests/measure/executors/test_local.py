@@ -18,7 +18,7 @@ from diffkit.measure import processes
 from diffkit.measure.executors import Local
 from diffkit.measure.limits import Limits
 from diffkit.measure.processes import Call, Processes
-from diffkit.measure.rows import CELL_METRIC
+from diffkit.measure.rows import BOOKKEEPING, CELL_METRIC, HARNESS_METRIC
 from diffkit.measure.sweep import run_sweep, run_sweeps
 from tests.measure.executors.project import found, intervals
 
@@ -30,7 +30,7 @@ def counted(swept):
     return [
         json.dumps({**asdict(row), "commit": ""}).encode()
         for row in swept.rows
-        if row.metric != CELL_METRIC
+        if row.metric not in BOOKKEEPING
     ]
 
 
@@ -94,6 +94,21 @@ def test_a_cell_that_explodes_or_hangs_ends_its_worker_and_the_others_go_on(tmp_
 def test_a_timed_cell_whose_process_is_killed_is_tried_again_once(tmp_path):
     asked = found(tmp_path, [("die1", True, 60), ("die2", True, 60)])
     assert statuses(run_sweep(asked, "quick", tmp_path)) == ["ok", "error"]
+
+
+def test_what_the_harness_takes_is_the_time_that_no_timed_cell_took(tmp_path):
+    kinds = [("sleep0.05", True, 60), ("ok", True, 60), ("raise", True, 60)]
+    asked = found(tmp_path, [*kinds, ("ok", False, 60)])
+    start = time.monotonic()
+    swept = run_sweep(asked, "quick", tmp_path)
+    whole = time.monotonic() - start
+    beside = {
+        row["place"]: row.value for row in swept.rows if row.metric == HARNESS_METRIC
+    }
+    # Not of a cell that failed, nor of one that shares the machine with others.
+    assert sorted(beside) == [0, 1]
+    assert all(value > 0 for value in beside.values())
+    assert sum(beside.values()) + sum(cell.seconds for cell in swept.cells) <= whole
 
 
 def test_several_experiments_are_one_queue_and_come_back_apart(tmp_path):
