@@ -21,6 +21,7 @@ from diffkit import (
     cli_bench,
     cli_compare,
     cli_formula,
+    cli_lesson,
     cli_report,
     cli_results,
     cli_run,
@@ -87,6 +88,7 @@ def cli() -> None:
       diffkit run cost_vs_depth --quick
       diffkit results --experiment cost_vs_depth
       diffkit report --check
+      diffkit lesson open
       diffkit bench gate --base origin/main
       diffkit compare --sizes 10,64,32,1 --batch 32
       diffkit check losses.py:mean_square
@@ -162,6 +164,7 @@ cli.add_command(cli_bench.bench_group)
 cli.add_command(cli_results.results)
 cli.add_command(cli_results.compare_runs)
 cli.add_command(cli_report.report_command)
+cli.add_command(cli_lesson.lesson_group)
 cli.add_command(cli_train.train_command)
 cli.add_command(cli_train.predict_command)
 cli.add_command(cli_formula.formula_command)

@@ -29,6 +29,7 @@ ROWS = (
     ("testing",),
     ("measure",),
     ("report",),
+    ("lesson",),
     ("cli",),
 )
 RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}

@@ -1,0 +1,254 @@
+// What every section's script stands on: data, state in the address, scales, controls,
+// and the two elements that all sections use: <lesson-question> and <lesson-steps>.
+"use strict";
+
+const lesson = {};
+globalThis.lesson = lesson;
+
+// The rows that a section was given: see `payload` in diffkit/lesson/sections/.
+lesson.data = (name) => JSON.parse(document.getElementById(`${name}-data`).textContent);
+
+// ---------------------------------------------------------------- numbers
+
+const superscript = (n) => String(n).replace(/[-0-9]/g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
+
+// Three figures, a power of ten where there are many: 0.25, 1,234, 2.10 × 10⁻⁷.
+lesson.number = (x) => {
+  if (x === null || x === undefined || !Number.isFinite(x)) return "–";
+  if (x === 0) return "0";
+  const size = Math.abs(x);
+  if (Number.isInteger(x) && size < 1e6) return x.toLocaleString("en-US").replace("-", "−");
+  if (size >= 1e-3 && size < 1e6) {
+    const text = Number(x.toPrecision(4));
+    return text.toLocaleString("en-US", { maximumFractionDigits: 6 }).replace("-", "−");
+  }
+  const [head, tail] = x.toExponential(2).split("e");
+  return `${head.replace("-", "−")} × 10${superscript(Number(tail))}`;
+};
+
+lesson.seconds = (x) => {
+  for (const [unit, name] of [[1, "s"], [1e-3, "ms"], [1e-6, "µs"], [1e-9, "ns"]]) {
+    if (Math.abs(x) >= unit) return `${Number((x / unit).toPrecision(3)).toLocaleString("en-US")} ${name}`;
+  }
+  return `${lesson.number(x)} s`;
+};
+
+// ---------------------------------------------------------------- state
+
+// The address after '#' is SECTION?KEY=VALUE&…: a link to a moment of the lesson.
+const stateOf = (hash) => {
+  const [section, query] = hash.replace(/^#/, "").split("?");
+  return { section, values: new URLSearchParams(query || "") };
+};
+
+// The section that an element stands in.
+lesson.section = (element) => element.closest("main > section").id;
+
+lesson.read = (element, key) => {
+  const { section, values } = stateOf(location.hash);
+  return section === lesson.section(element) ? values.get(key) : null;
+};
+
+lesson.write = (element, key, value) => {
+  const own = lesson.section(element);
+  const { section, values } = stateOf(location.hash);
+  const kept = section === own ? values : new URLSearchParams();
+  kept.set(key, value);
+  try {
+    history.replaceState(null, "", `${location.search}#${own}?${kept}`);
+  } catch { /* Some browsers refuse it for files; the page goes on without. */ }
+};
+
+// ---------------------------------------------------------------- drawings
+
+lesson.svg = (tag, attributes = {}, text = null) => {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text !== null) made.textContent = text;
+  return made;
+};
+
+const scale = (text) => {
+  const [kind, ...numbers] = text.split(",");
+  const [low, high, first, last] = numbers.map(Number);
+  const of = kind === "log" ? Math.log10 : (v) => v;
+  return (value) => {
+    const share = (of(value) - of(low)) / (of(high) - of(low));
+    // What lies outside (or at minus infinity) is drawn at the end.
+    return first + Math.min(Math.max(Number.isNaN(share) ? 0 : share, 0), 1) * (last - first);
+  };
+};
+
+// A chart made by diffkit/lesson/chart.py: where its values lie, and its lines by name.
+lesson.plot = (id) => {
+  const svg = document.getElementById(id);
+  const x = scale(svg.dataset.x);
+  const y = scale(svg.dataset.y);
+  const path = (points) => points
+    .filter(([a, b]) => Number.isFinite(a) && Number.isFinite(b))
+    .map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
+  return {
+    svg, x, y, path,
+    line: (name) => svg.querySelector(`[data-line="${CSS.escape(name)}"]`),
+  };
+};
+
+// ---------------------------------------------------------------- controls
+
+// A slider over a list of values: the input named `name` inside `host`.
+// `said(value)` is its read-out, `then(value, place)` is called now and at each change.
+lesson.slider = (host, name, values, { said = lesson.number, then }) => {
+  const input = host.querySelector(`input[name="${name}"]`);
+  const output = host.querySelector(`output[for="${input.id}"]`);
+  input.min = 0;
+  input.max = values.length - 1;
+  const asked = Number(lesson.read(host, name) ?? NaN);
+  if (Number.isInteger(asked) && asked >= 0 && asked < values.length) input.value = asked;
+  const show = (store) => {
+    const place = Number(input.value);
+    const text = said(values[place], place);
+    output.textContent = text;
+    input.setAttribute("aria-valuetext", text);
+    if (store) lesson.write(host, name, place);
+    then(values[place], place);
+  };
+  input.addEventListener("input", () => show(true));
+  show(false);
+  return { set: (place) => { input.value = place; show(true); }, get: () => Number(input.value), input };
+};
+
+// A <select> named `name` inside `host`; what the address asks for, if it is there.
+lesson.choice = (host, name, then) => {
+  const select = host.querySelector(`select[name="${name}"]`);
+  const asked = lesson.read(host, name);
+  if ([...select.options].some((option) => option.value === asked)) select.value = asked;
+  select.addEventListener("change", () => { lesson.write(host, name, select.value); then(select.value); });
+  then(select.value);
+  return select;
+};
+
+lesson.still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+// A custom element that starts when all of the page is there. If a section's script
+// fails, its figures and tables stay as they were.
+lesson.Element = class extends HTMLElement {
+  connectedCallback() { if (!this.started) { this.started = true; this.start(); } }
+};
+lesson.define = (name, type) => customElements.define(name, type);
+
+// ---------------------------------------------------------------- questions
+
+class Question extends lesson.Element {
+  start() {
+    const right = this.dataset.right;
+    const answer = this.querySelector(".answer");
+    const verdict = this.querySelector(".verdict");
+    this.addEventListener("change", (event) => {
+      if (event.target.type !== "radio") return;
+      const hit = event.target.value === right;
+      verdict.textContent = hit ? "Yes." : "Not so.";
+      verdict.dataset.hit = hit;
+      answer.open = true;
+    });
+  }
+}
+lesson.define("lesson-question", Question);
+
+// ---------------------------------------------------------------- steps
+
+// Plays the items of its list one at a time. Previous, next, play and pause by buttons,
+// by arrow keys and by Space anywhere in the element; says "step k of n" and sends
+// the event "step" with the place. Where motion is not wanted, Play goes one step on.
+class Steps extends lesson.Element {
+  start() {
+    this.items = [...this.querySelectorAll(":scope > .steps > li")];
+    this.classList.add("live");
+    this.tabIndex = 0;
+    const bar = document.createElement("div");
+    bar.className = "bar";
+    const button = (text, act) => {
+      const made = document.createElement("button");
+      made.type = "button";
+      made.textContent = text;
+      made.addEventListener("click", act);
+      bar.append(made);
+      return made;
+    };
+    button("Previous", () => { this.pause(); this.go(this.place - 1); });
+    this.button = button("Play", () => this.toggle());
+    button("Next", () => { this.pause(); this.go(this.place + 1); });
+    this.count = document.createElement("span");
+    this.count.className = "count";
+    this.count.setAttribute("role", "status");
+    bar.append(this.count);
+    this.prepend(bar);
+    this.addEventListener("keydown", (event) => this.key(event));
+    const asked = Number(lesson.read(this, this.key_) ?? NaN);
+    this.place = 0;
+    this.go(Number.isInteger(asked) && asked >= 1 && asked <= this.items.length ? asked - 1 : 0, false);
+  }
+
+  // Two players in one section are told apart by their ids.
+  get key_() { return this.id.replace(/^.*-/, "") || "step"; }
+
+  go(place, store = true) {
+    const last = this.items.length - 1;
+    this.place = Math.min(Math.max(place, 0), last);
+    this.items.forEach((item, i) => item.classList.toggle("now", i === this.place));
+    this.count.textContent = `step ${this.place + 1} of ${this.items.length}`;
+    if (store) lesson.write(this, this.key_, this.place + 1);
+    if (this.place === last) this.pause();
+    this.dispatchEvent(new CustomEvent("step", { detail: this.place, bubbles: true }));
+  }
+
+  toggle() {
+    if (this.timer) { this.pause(); return; }
+    if (lesson.still()) { this.go(this.place + 1); return; }
+    if (this.place === this.items.length - 1) this.go(0);
+    this.timer = setInterval(() => this.go(this.place + 1), 1600);
+    this.button.textContent = "Pause";
+  }
+
+  pause() {
+    clearInterval(this.timer);
+    this.timer = 0;
+    if (this.button) this.button.textContent = "Play";
+  }
+
+  key(event) {
+    if (event.target.matches("input, select, textarea, summary, a, .wide")) return;
+    if (event.key === " " && !event.target.matches("button")) this.toggle();
+    else if (event.key === "ArrowRight") { this.pause(); this.go(this.place + 1); }
+    else if (event.key === "ArrowLeft") { this.pause(); this.go(this.place - 1); }
+    else return;
+    event.preventDefault();
+  }
+}
+lesson.define("lesson-steps", Steps);
+
+// ---------------------------------------------------------------- the page
+
+document.documentElement.classList.add("scripted");
+
+const root = document.documentElement;
+document.getElementById("theme").addEventListener("click", () => {
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+});
+
+const present = document.getElementById("present");
+const showLarge = (on) => {
+  root.classList.toggle("present", on);
+  present.setAttribute("aria-pressed", on);
+};
+present.addEventListener("click", () => showLarge(!root.classList.contains("present")));
+showLarge(new URLSearchParams(location.search).has("present"));
+
+// A link with settings leads to its section; the part after '?' is not an anchor.
+const follow = () => {
+  const { section } = stateOf(location.hash);
+  const target = /^[\w-]+$/.test(section) ? document.getElementById(section) : null;
+  if (target && location.hash.includes("?")) target.scrollIntoView();
+};
+addEventListener("load", follow);
+addEventListener("hashchange", () => { if (location.hash.includes("?")) location.reload(); });

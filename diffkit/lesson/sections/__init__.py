@@ -1,0 +1,8 @@
+"""The sections of the lesson, in order."""
+
+from __future__ import annotations
+
+from diffkit.lesson.section import Section
+from diffkit.lesson.sections import one_weight
+
+SECTIONS: tuple[Section, ...] = (one_weight.SECTION,)
