@@ -171,8 +171,8 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, Look]]) -> None:
     """Name each line to the right of its end, moved apart where ends are close."""
     low, high = axes.get_ylim()
     gap = 0.062 * (high - low)
-    for x in sorted({at for at, _, _ in ends}):
-        group = sorted((end for end in ends if end[0] == x), key=lambda end: end[1])
+    for group in _side_by_side(axes, ends):
+        group.sort(key=lambda end: end[1])
         places = apart([height for _, height, _ in group], gap, high)
         for (at, height, look), place in zip(group, places, strict=True):
             moved = abs(place - height) > 0.5 * gap
@@ -198,6 +198,23 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, Look]]) -> None:
                     else None
                 ),
             )
+
+
+def _side_by_side(
+    axes: Axes, ends: Sequence[tuple[float, float, Look]]
+) -> list[list[tuple[float, float, Look]]]:
+    """Ends in groups: within one, names would stand over or under each other."""
+    to_points = _to_points(axes)
+    groups: list[list[tuple[float, float, Look]]] = []
+    reach = float("-inf")
+    for end in sorted(ends, key=lambda end: end[0]):
+        left, _ = to_points(end[:2])
+        if not groups or left > reach:
+            groups.append([])
+        groups[-1].append(end)
+        # As far as the name goes if it has to be moved aside.
+        reach = max(reach, left + SMALL * (_LETTER * len(end[2].name) + 2))
+    return groups
 
 
 def apart(heights: Sequence[float], gap: float, ceiling: float) -> list[float]:

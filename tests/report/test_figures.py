@@ -1,9 +1,11 @@
 """Figures: what is drawn, where its name stands, and that emptiness is said."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from diffkit.report import figures
 from diffkit.report.placing import Box, place_beside
@@ -123,6 +125,26 @@ def test_a_word_moves_to_where_it_touches_no_line(axes):
     ends = [tuple(axes.transData.transform(at) * scale) for at in ((0, 0), (1, 1))]
     assert not any(box.crossed(*ends) for box in taken)
     assert not taken[0].meets(taken[1])
+
+
+@pytest.mark.parametrize("last", [1.0, 0.97, 0.8])
+def test_names_of_lines_that_end_near_each_other_stand_apart(axes, last):
+    """Also where the ends are not above each other."""
+    names = ("true risk", "network", "linear")
+    looks = [figures.Look(name, "#000000", "o") for name in names]
+    ends = (1.0, last, last - 0.1)
+    lines = [
+        figures.Line(look, [(0.0, 0.0), (end, 1.0)])
+        for look, end in zip(looks, ends, strict=True)
+    ]
+    scales = {"x_scale": "linear", "y_scale": "linear"}
+    figures.draw(axes, lines, title="t", x="x", y="y", **scales)
+    axes.figure.draw_without_rendering()
+    # Of the words alone, without what leads from them to the line.
+    boxes = [Text.get_window_extent(t) for t in axes.texts if t.get_text() in names]
+    assert len(boxes) == 3
+    pairs = itertools.combinations(boxes, 2)
+    assert not any(one.overlaps(other) for one, other in pairs)
 
 
 def test_bars_write_their_values_and_say_why_there_is_none(axes):
