@@ -19,7 +19,7 @@ from diffkit.measure.rows import Row
 KEPT = ("ok", "timeout", "out_of_memory", "too_large")
 # What keeps and shows results cannot change them: these files may change without a
 # new sweep.
-_NOT_MEASURING = ("report", "cli", "measure/store", "measure/bench")
+_NOT_MEASURING = ("report", "lesson", "cli", "measure/store", "measure/bench")
 
 
 class CorruptCellError(ExperimentError):
