@@ -36,11 +36,13 @@ $(STAMP): requirements.lock pyproject.toml
 
 report: $(STAMP)
 	@$(BIN)/diffkit run all --quick --workers 2
-	@echo "read reports/README.md"
+	@$(BIN)/diffkit lesson build
+	@echo "read reports/README.md, open reports/lesson/index.html"
 
 report-full: $(STAMP)
 	@$(BIN)/diffkit run all --full --workers 2
-	@echo "read reports/README.md"
+	@$(BIN)/diffkit lesson build
+	@echo "read reports/README.md, open reports/lesson/index.html"
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
