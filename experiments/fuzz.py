@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -22,7 +23,8 @@ from diffkit.measure import Case, Mode, Row, accuracy, fuzz, programs
 from diffkit.ops import TABLE
 
 NAME = "fuzz"
-#: Programs for each way, and how many of them one cell judges.
+#: Random programs, and how many of them one cell judges: by every way, so that what a
+#: program may be off by is proved once.
 PROGRAMS = {"quick": 500, "full": 200_000}
 IN_ONE_CELL = {"quick": 125, "full": 2_000}
 WAYS: dict[str, tuple[str, dict[str, str]]] = {
@@ -41,12 +43,12 @@ LIMITS = measure.Limits(seconds=600.0, bytes=2 << 30)
 
 
 def cases(mode: Mode) -> list[Case]:
-    """Random programs by every way, then the rows alone."""
+    """Random programs by every way together, then the rows alone."""
     size = IN_ONE_CELL[mode]
     found = [
         measure.case(
             NAME,
-            way,
+            "together",
             runtime="engine",
             timed=False,
             limits=LIMITS,
@@ -55,7 +57,6 @@ def cases(mode: Mode) -> list[Case]:
             programs=size,
         )
         for first in range(0, PROGRAMS[mode], size)
-        for way in WAYS
     ]
     for runtime in RUNTIMES:
         found += [
@@ -81,38 +82,61 @@ def measure_case(case: Case) -> list[Row]:
     return _rows_alone(case) if case["part"] == "rows" else _forms(case)
 
 
+class _Tally:
+    """What one way made of the programs of a cell."""
+
+    def __init__(self, way: str) -> None:
+        name, options = WAYS[way]
+        self.way, self.backend = way, get_backend(name, **options)
+        self.outcomes: Counter[str] = Counter()
+        self.seen: Counter[str] = Counter()
+        self.worst: defaultdict[str, float] = defaultdict(float)
+        self.share, self.first_wrong = 0.0, ""
+
+    def judge(
+        self, seed: int, program: programs.RandomProgram, truth: fuzz.Truth | None
+    ) -> None:
+        """Count one program; what is wrong first is kept in words."""
+        if truth is None:
+            self.outcomes["undecided"] += 1
+            return
+        found = fuzz.judge(program, self.backend, truth)
+        self.outcomes[found.outcome] += 1
+        if found.outcome == "wrong" and not self.first_wrong:
+            self.first_wrong = f"seed {seed}: {found.message}"[:MESSAGE]
+        if found.errors is None:
+            return
+        self.share = max(self.share, found.share)
+        self.seen.update(truth.operations)
+        for name in (*truth.operations, "any"):
+            self.worst[name] = max(self.worst[name], found.errors.largest_ulps)
+
+    def rows(self, case: Case) -> list[Row]:
+        """The counts as rows of this way."""
+        rows = [
+            case.row("programs_count", case["programs"]),
+            case.row("agrees_count", self.outcomes["agrees"]),
+            case.row("wrong_count", self.outcomes["wrong"], message=self.first_wrong),
+            case.row("undecided_count", self.outcomes["undecided"]),
+            case.row("refused_count", self.outcomes["refused"]),
+            case.row("allowed_ratio", self.share),
+            *(case.row(f"{name}_count", self.seen[name]) for name in sorted(self.seen)),
+            *(
+                case.row(f"{name}_ulps", self.worst[name])
+                for name in sorted(self.worst)
+            ),
+        ]
+        return [replace(row, backend=self.way) for row in rows]
+
+
 def _programs(case: Case) -> list[Row]:
-    backend = get_backend(WAYS[case.backend][0], **WAYS[case.backend][1])
-    outcomes: Counter[str] = Counter()
-    seen: Counter[str] = Counter()
-    worst: defaultdict[str, float] = defaultdict(float)
-    share, first_wrong = 0.0, ""
+    tallies = [_Tally(way) for way in WAYS]
     for seed in range(case["first"], case["first"] + case["programs"]):
         program = programs.random_program(seed)
         truth = fuzz.truth_of(program)
-        if truth is None:
-            outcomes["undecided"] += 1
-            continue
-        found = fuzz.judge(program, backend, truth)
-        outcomes[found.outcome] += 1
-        if found.outcome == "wrong":
-            first_wrong = first_wrong or f"seed {seed}: {found.message}"[:MESSAGE]
-        if found.errors is None:
-            continue
-        share = max(share, found.share)
-        seen.update(truth.operations)
-        for name in (*truth.operations, "any"):
-            worst[name] = max(worst[name], found.errors.largest_ulps)
-    return [
-        case.row("programs_count", case["programs"]),
-        case.row("agrees_count", outcomes["agrees"]),
-        case.row("wrong_count", outcomes["wrong"], message=first_wrong),
-        case.row("undecided_count", outcomes["undecided"]),
-        case.row("refused_count", outcomes["refused"]),
-        case.row("allowed_ratio", share),
-        *(case.row(f"{name}_count", seen[name]) for name in sorted(seen)),
-        *(case.row(f"{name}_ulps", worst[name]) for name in sorted(worst)),
-    ]
+        for tally in tallies:
+            tally.judge(seed, program, truth)
+    return [row for tally in tallies for row in tally.rows(case)]
 
 
 def _rows_alone(case: Case) -> list[Row]:
