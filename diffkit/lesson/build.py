@@ -23,7 +23,7 @@ from markupsafe import Markup
 from diffkit.errors import ReportError
 from diffkit.files import write_atomically
 from diffkit.lesson import mathematics
-from diffkit.lesson.data import Data, GapError
+from diffkit.lesson.data import Data, GapError, given
 from diffkit.lesson.section import Section
 from diffkit.lesson.sections import SECTIONS
 from diffkit.measure.experiment import Registry
@@ -166,15 +166,6 @@ def _version() -> str:
 
 def _commands(section: Section, data: Data) -> Mapping[str, str]:
     return {name: data[name].command for name in section.experiments}
-
-
-def given(value: Any) -> Markup:
-    """A number that was chosen and not measured: a setting of the exercise.
-
-    >>> print(given(0.1))
-    <span class="given">0.1</span>
-    """
-    return Markup('<span class="given">{}</span>').format(value)
 
 
 def compact_json(payload: Any) -> str:

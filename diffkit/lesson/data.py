@@ -120,6 +120,15 @@ def _places(numbers: Sequence[Number]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(place for n in numbers for place in n.sources))
 
 
+def given(value: object) -> Markup:
+    """A number that was chosen and not measured: a setting of the exercise.
+
+    >>> print(given(0.1))
+    <span class="given">0.1</span>
+    """
+    return Markup('<span class="given">{}</span>').format(value)
+
+
 def address(row: Row, sample: int | None = None) -> str:
     """Where a value stands: ``EXPERIMENT/METRIC?backend=…&PARAMETER=…#SAMPLE``.
 

@@ -7,7 +7,7 @@ import re
 import sympy
 
 from diffkit.lesson import chart
-from diffkit.lesson.data import Data, Measured, Number
+from diffkit.lesson.data import Data, Measured, Number, given
 from diffkit.lesson.mathematics import math
 from diffkit.lesson.section import Section, View
 
@@ -38,7 +38,9 @@ def view(data: Data) -> View:
             "drawing": _drawing(paths),
             "places": len(rates),
             "start": rates.index(0.1) if 0.1 in rates else 0,
-            "lines": [[f"{rate:g}", factors[rate], counts[rate]] for rate in rates],
+            "lines": [
+                [given(f"{rate:g}"), factors[rate], counts[rate]] for rate in rates
+            ],
             "limit": rows.number("limit_value", part="rates", words="{:.6f}".format),
             "slowest": counts[min(rates)],
         },
