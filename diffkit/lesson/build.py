@@ -172,10 +172,11 @@ def compact_json(payload: Any) -> str:
     """JSON for a script element: nothing ends the element, numbers have five figures.
 
     >>> print(compact_json({"loss": [0.123456789, 3], "word": "</script>"}))
-    {"loss":[0.12346,3],"word":"<\\/script>"}
+    {"loss":[0.12346,3],"word":"\\u003c/script>"}
     """
     text = json.dumps(_rounded(payload), separators=(",", ":"), ensure_ascii=False)
-    return text.replace("</", "<\\/")
+    # Neither the end of the element nor a comment, which would swallow that end.
+    return text.replace("<", "\\u003c")
 
 
 def _rounded(value: Any) -> Any:

@@ -94,7 +94,8 @@ def fit(
         last = math.ceil(math.log10(high) - 1e-9)
         return Axis(label, 10.0**first, 10.0 ** max(last, first + 1), True, None, words)
     if low == high:
-        low, high = low - 0.5, high + 0.5
+        around = max(0.5, 0.1 * abs(low))  # A tick has to differ from the next.
+        low, high = low - around, high + around
     step = _nice((high - low) / 5)
     low = math.floor(low / step + 1e-9) * step
     high = math.ceil(high / step - 1e-9) * step

@@ -229,8 +229,10 @@ class Measured:
         if sample is None:
             value = row.value
         else:
-            sample = sample % len(row.samples) if row.samples else sample
-            value = row.samples[sample] if sample < len(row.samples) else None
+            # From the end where it is negative; never around it.
+            sample += len(row.samples) if sample < 0 else 0
+            there = 0 <= sample < len(row.samples)
+            value = row.samples[sample] if there else None
         if value is None:
             raise GapError(self.name, f"{address(row, sample)} has no value", self.mode)
         text = words(value) if words else compact.show(row.metric, value)

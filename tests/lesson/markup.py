@@ -20,14 +20,14 @@ VOID = frozenset(
     )
 )
 #: Where digits may stand: what was looked up, chosen, quoted, calculated or drawn, and
-#: what script writes from the payload.
+#: what script writes from the payload. A gap names the row that is missing.
 ELEMENTS = frozenset(
     (
         *("data", "math", "code", "pre", "kbd", "svg", "q", "output", "script"),
         *("style", "option"),
     )
 )
-CLASSES = frozenset(("given", "readout", "verdict-words", "no"))
+CLASSES = frozenset(("given", "readout", "verdict-words", "no", "gap"))
 #: A sentence ends with one of these.
 BLOCKS = frozenset(
     (

@@ -7,7 +7,7 @@ import re
 import sympy
 
 from diffkit.lesson import chart
-from diffkit.lesson.data import Data, Measured, Number, given
+from diffkit.lesson.data import Data, GapError, Measured, Number, given
 from diffkit.lesson.mathematics import math
 from diffkit.lesson.section import Section, View
 
@@ -51,7 +51,10 @@ def view(data: Data) -> View:
 def _rates(rows: Measured) -> list[float]:
     """Rates whose path was recorded, from the smallest to the largest."""
     found = (re.fullmatch(r"rate_(.+)_w_value", row.metric) for row in rows.rows)
-    return sorted({float(name[1]) for name in found if name})
+    rates = sorted({float(name[1]) for name in found if name})
+    if not rates:
+        raise GapError(rows.name, "no rate_…_w_value", rows.mode)
+    return rates
 
 
 def _number(rows: Measured, rate: float, what: str) -> Number:
