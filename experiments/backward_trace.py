@@ -9,8 +9,9 @@ hidden units (one of them off) and one output. Run it alone::
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from itertools import pairwise, product
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from itertools import pairwise, product, takewhile
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ FORMULAS = {
 WIDTHS = (1, 2, 4, 8, 16, 32)
 DEPTHS = tuple(range(1, 11))
 SUMMED_WIDTH, SUMMED_DEPTH = 3, 4
+#: Digits that tell any float from its neighbours, and those of the proved derivative.
+FLOAT_DIGITS, PROVED_DIGITS = 17, 30
 
 
 def cases(mode: Mode) -> list[Case]:
@@ -61,6 +64,7 @@ def cases(mode: Mode) -> list[Case]:
 
     return [
         *(made(way, "trace") for way in WAYS),
+        measure.case(NAME, "exact", timed=False, part="proved_digits"),
         made("symbolic_shared", "proof"),
         made("autodiff", "paths"),
         made("autodiff", "order"),
@@ -69,7 +73,13 @@ def cases(mode: Mode) -> list[Case]:
 
 def measure_case(case: Case) -> list[Row]:
     """The counted rows of one cell."""
-    parts = {"trace": _trace, "proof": _proof, "paths": _paths, "order": _order}
+    parts = {
+        "trace": _trace,
+        "proved_digits": _proved_digits,
+        "proof": _proof,
+        "paths": _paths,
+        "order": _order,
+    }
     return parts[case["part"]](case)
 
 
@@ -118,6 +128,54 @@ def by_hand() -> dict[str, np.ndarray]:
     }
 
 
+def entries(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Every entry of the parameters by its name: `W1_0` to `b2_0`, row by row."""
+    return {
+        f"{name}_{place}": entry
+        for name, value in params.items()
+        for place, entry in enumerate(np.ravel(value))
+    }
+
+
+def proved() -> dict[str, str]:
+    """The derivative by every entry as a decimal of thirty digits, each proved."""
+    prepared = transform.prepare(loss, PARAMS)
+    reference = measure.reference_gradient(prepared, PARAMS)
+    # Leaves come in the order of their names: "params['W1']" and so on.
+    by_name = dict(zip(sorted(PARAMS), reference.gradients, strict=True))
+    return {
+        name: ball.str(PROVED_DIGITS, radius=False)
+        for name, ball in entries(by_name).items()
+    }
+
+
+def agreeing_digits(given: float, true: str) -> int:
+    """Leading digits that a float, written with seventeen, shares with a decimal.
+
+    All seventeen where both are zero; none where the first digit stands elsewhere.
+
+    >>> agreeing_digits(0.1234999, "0.12345"), agreeing_digits(0.0, "0")
+    (4, 17)
+    """
+    known = Decimal(true)
+    if not known:
+        return FLOAT_DIGITS if given == 0 else 0
+    (mine, power), (theirs, place) = (
+        f"{number:.{FLOAT_DIGITS - 1}e}".split("e") for number in (given, known)
+    )
+    if int(power) != int(place):
+        return 0
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(mine, theirs, strict=False))
+    return sum(character.isdigit() for character, _ in same)
+
+
+def _proved_digits(case: Case) -> list[Row]:
+    return [
+        case.row(f"{name}_derivative_value", float(digits), message=digits)
+        for name, digits in proved().items()
+    ]
+
+
 def _trace(case: Case) -> list[Row]:
     values, hand = forward_values(), by_hand()
     given: dict[str, np.ndarray] = {}
@@ -128,8 +186,15 @@ def _trace(case: Case) -> list[Row]:
         rest = rest_from(name)
         prepared = measure.prepare_by(case.backend, rest, value, PARAMS)
         given[name] = prepared(value, PARAMS)[1]
-    given |= measure.prepare_by(case.backend, loss, PARAMS)(PARAMS)[1]
-    rows = []
+    gradient = measure.prepare_by(case.backend, loss, PARAMS)(PARAMS)[1]
+    given |= gradient
+    rows = [case.row("x_value", X[0], samples=X), case.row("y_value", Y[0])]
+    true = proved()
+    for name, entry in entries(gradient).items():
+        rows += [
+            case.row(f"{name}_derivative_value", entry),
+            case.row(f"{name}_digits_count", agreeing_digits(entry, true[name])),
+        ]
     for name, cotangent in given.items():
         value = values[name] if name in values else PARAMS[name]
         rows += [
@@ -655,6 +720,10 @@ claimed one to within {point_off}.
 METRICS = {
     "N_value, N_cotangent_value": "a node's value and the loss's derivative by it; "
     "samples: all entries, row by row (`yhat` is ŷ, `L` the loss)",
+    "x_value, y_value": "the example: its inputs and its label",
+    "P_I_derivative_value": "the loss's derivative by entry I of parameter P; by "
+    f"`exact` in ball arithmetic, with {PROVED_DIGITS} proved digits as its message",
+    "P_I_digits_count": f"leading digits, of {FLOAT_DIGITS}, that are the proved ones",
     "N_formula_error": "deviation from the formula in NumPy over the largest entry",
     "N_local_value": "derivative of a stage's value by the stage before it",
     "N_chain_error": "incoming × local less what the stage before has",

@@ -79,7 +79,14 @@ def _train(case: Case) -> list[Row]:
     prepared = measure.prepare_by(case.backend, loss, ORIGIN, x, y)
     path = measure.descend(lambda p: prepared(p, x, y), optim.sgd(RATE), ORIGIN, STEPS)
     best = least_squares(np.column_stack([x, np.ones_like(x)]), y)
+    predictions = path.points @ np.array([x[0, 0], 1.0])
+    slopes = path.gradients
     return [
+        case.row("example_x_value", x[0, 0]),
+        case.row("example_y_value", y[0, 0]),
+        case.row("example_prediction_value", predictions[-1], samples=predictions),
+        case.row("w_gradient_value", slopes[-1, 0], samples=slopes[:, 0]),
+        case.row("b_gradient_value", slopes[-1, 1], samples=slopes[:, 1]),
         case.row("w_value", path.last[0], samples=path.points[:, 0]),
         case.row("b_value", path.last[1], samples=path.points[:, 1]),
         case.row("mse_loss", path.values[-1], samples=path.values),
@@ -350,6 +357,10 @@ everywhere (largest change {line_change}); that of a network of one tanh unit ch
 
 METRICS = {
     "w_value, b_value": f"parameters after {STEPS} steps; samples: after every step",
+    "w_gradient_value, b_gradient_value": "the loss's derivative by them; samples: "
+    "after every step",
+    "example_x_value, example_y_value, example_prediction_value": "the first of the "
+    "points, and what the line says for it; samples: after every step",
     "mse_loss": "loss after the last step; samples: after every step",
     "origin_loss": "loss at w = b = 0",
     "from_least_squares_error": "largest distance of a parameter from least squares",

@@ -1,12 +1,23 @@
 """The trace: values by hand, the chain rule at every node, proofs, paths, order."""
 
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pytest
 
 from diffkit import report
-from tests.experiments.support import check_page, check_without, found, measured, value
+from diffkit.measure.user_code import load_file
+from tests.experiments.support import (
+    ROOT,
+    check_page,
+    check_without,
+    found,
+    measured,
+    value,
+)
 
 FOUND = found("backward_trace")
+MODULE = load_file(ROOT / "experiments" / "backward_trace.py")
 WAYS = (
     "autodiff",
     "forward",
@@ -57,6 +68,41 @@ def test_incoming_times_local_is_outgoing_at_every_stage(rows, way):
     bound = 1e-9 if way.startswith("finite") else 1e-15
     for stage in ("a1", "z2", "yhat", "L"):
         assert value(rows, f"{stage}_chain_error", way, part="trace") <= bound
+
+
+def test_digits_are_counted_against_a_derivative_worked_out_with_forty(rows):
+    with localcontext() as context:
+        context.prec = 40
+        delta = 1 / (1 + Decimal("-0.33").exp()) - 1
+        true = {"W1_0": Decimal("0.7") * delta, "W2_0": Decimal("0.4") * delta}
+    for name, derivative in true.items():
+        (exact,) = report.rows_of(rows, f"{name}_derivative_value", "exact")
+        # The inputs are floats: 0.33 itself is known to sixteen digits or so.
+        assert abs(Decimal(exact.message) - derivative) < Decimal("1e-15")
+        assert len(exact.message.lstrip("-0.")) == 30
+    for way in WAYS:
+        digits = value(rows, "W1_0_digits_count", way)
+        off = abs(value(rows, "W1_0_derivative_value", way) - float(true["W1_0"]))
+        assert off <= 10.0 ** -(digits - 1)
+        assert digits >= (9 if way.startswith("finite") else 15)
+        # The second unit is off: nothing passes, by any way.
+        assert value(rows, "W1_1_derivative_value", way) == 0
+        assert value(rows, "W1_1_digits_count", way) == 17
+
+
+@pytest.mark.parametrize(
+    "given, true, digits",
+    [
+        (0.1234999, "0.12345", 4),
+        (-0.5, "0.5", 0),
+        (0.1, "0.01", 0),
+        (1e-20, "0", 0),
+        (-0.0, "0", 17),
+        (0.25, "0.25", 17),
+    ],
+)
+def test_a_digit_counts_where_all_before_it_agree(given, true, digits):
+    assert MODULE.agreeing_digits(given, true) == digits
 
 
 def test_the_point_of_the_claim(rows):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from diffkit import report
 from tests.experiments.support import check_page, check_without, found, measured, value
 
 FOUND = found("linear_regression")
@@ -37,6 +38,21 @@ def test_the_path_is_that_of_the_gradient_written_by_hand(rows, data):
         w, b = w - 0.1 * 2 * np.mean(off * x), b - 0.1 * 2 * np.mean(off)
     assert value(rows, "w_value", "autodiff") == pytest.approx(w, rel=1e-13)
     assert value(rows, "b_value", "autodiff") == pytest.approx(b, rel=1e-13)
+
+
+def test_one_point_is_followed_through_the_steps(rows, data):
+    x, y = data
+    assert value(rows, "example_x_value", "autodiff") == x[0]
+    assert value(rows, "example_y_value", "autodiff") == y[0]
+
+    def of(metric):
+        return np.array(report.samples_of(rows, metric, "autodiff", part="train"))
+
+    w, b = of("w_value"), of("b_value")
+    assert of("example_prediction_value") == pytest.approx(w * x[0] + b, rel=1e-5)
+    off = np.outer(w, x) + b[:, None] - y
+    assert of("w_gradient_value") == pytest.approx(2 * np.mean(off * x, 1), abs=1e-5)
+    assert of("b_gradient_value") == pytest.approx(2 * np.mean(off, 1), abs=1e-5)
 
 
 def test_evaluations_are_counted(rows):
