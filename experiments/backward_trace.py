@@ -356,7 +356,8 @@ def small_graph(w: Any, b: Any, x: Any, target: Any) -> Any:
 
 def _order(case: Case) -> list[Row]:
     """Where forward values and cotangents stand in the program that reverse made."""
-    w, b, x, target = 0.8, 0.3, 1.5, 2.0
+    # No two of the values on the way are equal: a place is found by its value.
+    w, b, x, target = 0.8, 0.3, 1.25, 2.0
     forward = trace(small_graph, w, b, x, target)
     both = reverse(forward, (0, 1))
     everything = Graph(both.nodes, both.inputs, tuple(range(len(both.nodes))))
