@@ -24,6 +24,15 @@ from diffkit.report.table import read_rows
 Words = Callable[[float], str]
 
 
+def short(value: float) -> str:
+    """Five figures and a real minus sign.
+
+    >>> short(-0.29276843), short(-0.0)
+    ('−0.29277', '0')
+    """
+    return f"{value + 0.0:.5g}".replace("-", "−")
+
+
 class GapError(DiffkitError):
     """Something that a section shows was not measured; says what to run."""
 

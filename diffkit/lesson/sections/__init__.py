@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from diffkit.lesson.section import Section
-from diffkit.lesson.sections import one_weight
+from diffkit.lesson.sections import backward, loop, one_weight
 
-SECTIONS: tuple[Section, ...] = (one_weight.SECTION,)
+SECTIONS: tuple[Section, ...] = (
+    one_weight.SECTION,
+    loop.SECTION,
+    backward.SECTION,
+)
