@@ -19,7 +19,6 @@ import numpy as np
 from diffkit import losses, measure, nn, optim, report, train
 from diffkit.measure import Case, Mode, Row
 from diffkit.report.lookup import rows_of, said, samples_of, value_of
-from diffkit.train import metrics
 
 NAME = "student_dropout"
 ROWS = {"quick": 2000, "full": 4000}
@@ -107,7 +106,7 @@ def model(name: str, data: train.data.Dataset, epochs: int, seed: int) -> Any:
         rng=seed,
         progress=False,
     )
-    return lambda x: metrics.probabilities(net.apply(run.params, x)), run
+    return lambda x: train.metrics.probabilities(net.apply(run.params, x)), run
 
 
 def judged(p: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -116,10 +115,10 @@ def judged(p: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     loss = losses.binary_cross_entropy(inside, labels.astype(float))
     return {
         "loss": float(loss),
-        "brier_value": metrics.brier(p, labels),
-        "calibration_error": metrics.expected_calibration_error(p, labels, BINS),
-        "auc_value": metrics.roc_auc(p, labels),
-        "accuracy": metrics.accuracy(p, labels, threshold=0.5),
+        "brier_value": train.metrics.brier(p, labels),
+        "calibration_error": train.metrics.expected_calibration_error(p, labels, BINS),
+        "auc_value": train.metrics.roc_auc(p, labels),
+        "accuracy": train.metrics.accuracy(p, labels, threshold=0.5),
     }
 
 
@@ -136,7 +135,7 @@ def risk_grid(feedback: float = 0.0) -> np.ndarray:
 def _shown(case: Case, data: train.data.Dataset, predict: Any) -> list[Row]:
     x, labels = data.test
     p = predict(x)
-    curve = metrics.reliability_curve(p, labels, BINS)
+    curve = train.metrics.reliability_curve(p, labels, BINS)
     grid = risk_grid()
     mapped = predict((grid - data.mean) / data.scale)
     off = mapped - train.data.dropout_risk(grid)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from diffkit.errors import UserInputError
 
@@ -100,7 +100,7 @@ class Law:
 
     @property
     def _quantile(self) -> float:
-        return float(stats.t.ppf((1 + self.level) / 2, len(self.places) - 2))
+        return float(stdtrit(len(self.places) - 2, (1 + self.level) / 2))
 
     @property
     def _spread(self) -> float:
