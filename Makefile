@@ -16,14 +16,17 @@ TORCH := torch==2.13.0
 JAX := jax==0.10.2
 DASK := distributed==2026.8.0
 SMALL_PEERS := autograd==1.9.1 casadi==3.8.2 numdifftools==0.11.2 symengine==0.15.0
+# They drive a Chromium that is there already, and download none.
+BROWSER := playwright==1.65.2 axe-playwright-python==0.1.8
 
-.PHONY: help setup report report-full test bench lint lock peers clean
+.PHONY: help setup report report-full test bench lint lock peers browser clean
 
 help:
 	@echo "make report       run the quick experiments, write reports/ (under 5 minutes)"
 	@echo "make report-full  the same with the full cases"
 	@echo "make test         lint, types, architecture, tests (under 6 minutes)"
 	@echo "make bench        benchmarks ('make peers' first adds JAX, PyTorch ...)"
+	@echo "make browser      what drives Chromium; then: pytest -m browser"
 	@echo "make lint         ruff and pyright alone"
 	@echo "make lock         resolve requirements.lock again (needs uv)"
 	@echo "make clean        remove $(VENV), caches and unfinished sweeps"
@@ -51,7 +54,8 @@ lint: $(STAMP)
 
 test: lint
 	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_architecture.py
-	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m "not slow and not peers"
+	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) \
+	    -m "not slow and not peers and not browser"
 
 bench: $(STAMP)
 	@$(BIN)/python -m pytest tests/benchmarks --benchmark-enable -q -s \
@@ -64,6 +68,15 @@ $(VENV)/.peers: $(STAMP) Makefile
 	@$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    --constraint $(VENV)/constraints.txt $(TORCH) $(JAX) $(DASK) $(SMALL_PEERS)
+	@touch $@
+
+browser: $(VENV)/.browser
+
+$(VENV)/.browser: $(STAMP) Makefile
+	@$(BIN)/python -m tests.browser.chromium
+	@$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --constraint $(VENV)/constraints.txt $(BROWSER)
 	@touch $@
 
 # --no-config keeps local indexes out of the lock; `--python-version` is the oldest

@@ -69,7 +69,8 @@ def _is_said(said: Any, known: Known) -> bool:
     value = said.value
     if value == value.to_integral_value() and abs(value) <= SMALL:
         return True
-    slack = said.within + abs(value) * Decimal("1e-9")
+    # Words of a payload's number, which has five figures, are rounded twice.
+    slack = said.within + abs(value) * Decimal("5e-5")
     low, high = sorted((value - slack, value + slack))
     return known.near(_float(low), _float(high))
 

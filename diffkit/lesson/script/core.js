@@ -95,6 +95,12 @@ lesson.plot = (id) => {
 
 // ---------------------------------------------------------------- controls
 
+// The place below `count` that the address asks for, or null: nonsense is not asked.
+lesson.place = (element, key, count) => {
+  const asked = lesson.read(element, key);
+  return /^\d{1,9}$/.test(asked ?? "") && Number(asked) < count ? Number(asked) : null;
+};
+
 // A slider over a list of values: the input named `name` inside `host`.
 // `said(value)` is its read-out, `then(value, place)` is called now and at each change.
 lesson.slider = (host, name, values, { said = lesson.number, then }) => {
@@ -102,8 +108,7 @@ lesson.slider = (host, name, values, { said = lesson.number, then }) => {
   const output = host.querySelector(`output[for="${input.id}"]`);
   input.min = 0;
   input.max = values.length - 1;
-  const asked = Number(lesson.read(host, name) ?? NaN);
-  if (Number.isInteger(asked) && asked >= 0 && asked < values.length) input.value = asked;
+  input.value = lesson.place(host, name, values.length) ?? input.value;
   const show = (store) => {
     const place = Number(input.value);
     const text = said(values[place], place);
@@ -162,8 +167,6 @@ lesson.define("lesson-question", Question);
 class Steps extends lesson.Element {
   start() {
     this.items = [...this.querySelectorAll(":scope > .steps > li")];
-    this.classList.add("live");
-    this.tabIndex = 0;
     const bar = document.createElement("div");
     bar.className = "bar";
     const button = (text, act) => {
@@ -181,11 +184,12 @@ class Steps extends lesson.Element {
     this.count.className = "count";
     this.count.setAttribute("role", "status");
     bar.append(this.count);
-    this.prepend(bar);
     this.addEventListener("keydown", (event) => this.key(event));
-    const asked = Number(lesson.read(this, this.key_) ?? NaN);
-    this.place = 0;
-    this.go(Number.isInteger(asked) && asked >= 1 && asked <= this.items.length ? asked - 1 : 0, false);
+    this.go((lesson.place(this, this.key_, this.items.length + 1) || 1) - 1, false);
+    // Last, so that all steps stay in sight where something above fails.
+    this.prepend(bar);
+    this.tabIndex = 0;
+    this.classList.add("live");
   }
 
   // Two players in one section are told apart by their ids.
@@ -243,6 +247,18 @@ const showLarge = (on) => {
 };
 present.addEventListener("click", () => showLarge(!root.classList.contains("present")));
 showLarge(new URLSearchParams(location.search).has("present"));
+
+// Drawings and code that are wider than their box can be scrolled by keys as well.
+const boxes = new ResizeObserver((changed) => changed.forEach(({ target }) => {
+  if (target.scrollWidth > target.clientWidth + 1) {
+    target.tabIndex = 0;
+    target.setAttribute("role", "group");
+    target.setAttribute("aria-label", "Scrolls sideways");
+  } else {
+    for (const name of ["tabindex", "role", "aria-label"]) target.removeAttribute(name);
+  }
+}));
+document.querySelectorAll(".drawing, pre").forEach((box) => boxes.observe(box));
 
 // A link with settings leads to its section; the part after '?' is not an anchor.
 const follow = () => {
