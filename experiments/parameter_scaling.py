@@ -1,7 +1,7 @@
 """What a gradient costs as a network gets more parameters: evaluations, and time.
 
-Networks 10-h-1 with tanh at batch 32, mean squared error, and the two of the sources:
-10-32-1 and 10-64-32-1. Run it alone::
+Networks 10-h-1 with tanh at batch 32, mean squared error, the two of the sources
+(10-32-1 and 10-64-32-1) and one that fits on a blackboard, 2-4-1. Run it alone::
 
     python experiments/parameter_scaling.py
 """
@@ -18,6 +18,8 @@ NAME = "parameter_scaling"
 #: The networks that the sources ask about.
 NAMED = ("10-32-1", "10-64-32-1")
 HIDDEN = {"quick": (2, 8, 32, 64, 128, 256), "full": (2, 8, 32, 64, 128, 256, 512)}
+#: As few parameters as a lesson writes down by hand.
+SMALLEST = "2-4-1"
 #: A million parameters, near enough: reverse mode does them, nothing else is asked to.
 LARGEST = "10-83333-1"
 MILLION = 10**6
@@ -42,7 +44,7 @@ LIMITS = measure.Limits(seconds=60.0, bytes=2 << 30)
 
 def cases(mode: Mode) -> list[Case]:
     """Every way on every network, and reverse mode on the largest."""
-    networks = [f"10-{h}-1" for h in HIDDEN[mode]]
+    networks = [SMALLEST, *(f"10-{h}-1" for h in HIDDEN[mode])]
     networks += [name for name in NAMED if name not in networks]
     asked = [(way, network) for network in networks for way in WAYS]
     asked.append(("autodiff", LARGEST))

@@ -27,7 +27,8 @@ def measured(way: str, network: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "network, parameters, central", [("10-32-1", 385, 770), ("10-64-32-1", 2817, 5634)]
+    "network, parameters, central",
+    [("2-4-1", 17, 34), ("10-32-1", 385, 770), ("10-64-32-1", 2817, 5634)],
 )
 def test_c7_c30_evaluations_of_the_named_networks(
     network: str, parameters: int, central: int
