@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from diffkit.lesson.section import Section
-from diffkit.lesson.sections import backward, loop, one_weight
+from diffkit.lesson.sections import backward, fading, loop, one_weight
 
 SECTIONS: tuple[Section, ...] = (
     one_weight.SECTION,
     loop.SECTION,
     backward.SECTION,
+    fading.SECTION,
 )
