@@ -40,7 +40,7 @@ TRAINING = (
     ),
     (
         "value, gradient",
-        "value, gradient",
+        "curve.append",
         (
             "Forward and backward in one call. The gradient is a new value each time: "
             "nothing has to be zeroed, so nothing can be forgotten."

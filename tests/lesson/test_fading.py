@@ -146,8 +146,7 @@ def test_the_annotated_loop_runs_as_it_is_shown_and_learns(section, tmp_path):
     best, curve = load_file(copied).learn(epochs=12)
     again, same = training_loop.learn(epochs=12)
     assert curve == same
-    unseen = [loss for _, loss in curve]
-    assert min(unseen) < 0.3 * unseen[0]
+    assert np.mean(curve[-6:]) < 0.2 * np.mean(curve[:6])
     for mine, other in zip(best, again, strict=True):
         assert all(np.array_equal(mine[k], other[k]) for k in mine) or mine == other
 

@@ -138,7 +138,7 @@ def _first(rows: Measured, depth: int, activation: str, init: str) -> Number:
 def _cure(rows: Measured, cure: str) -> list[Any]:
     line: list[Any] = ["untreated" if cure == "none" else cure]
     for ill in ILLS:
-        asked = {"part": "cure", "ill": ill, "cure": cure}
+        asked: dict[str, Any] = {"part": "cure", "ill": ill, "cure": cure}
         line += [
             rows.number("first_over_last_ratio", words=size, **asked),
             rows.number("validation_accuracy", words="{:.0%}".format, **asked),
@@ -150,7 +150,7 @@ def _arms(rows: Measured) -> list[list[Any]]:
     """Training loss after the same epochs, by depth, plain and with skips."""
 
     def loss(depth: Any, arm: str) -> Number | str:
-        asked = {"part": "depth", "depth": depth, "cure": arm}
+        asked: dict[str, Any] = {"part": "depth", "depth": depth, "cure": arm}
         # A run that left every bound has no last loss.
         gone = rows.number("diverged_count", **asked)
         if gone.value and not any(
