@@ -2,8 +2,7 @@
 
 import numpy as np
 
-import diffkit as dk
-from diffkit import losses, nn, optim, train
+from diffkit import losses, nn, optim, train, transform
 
 
 def learn(epochs=20, batch=20, rate=0.02, seed=0):
@@ -20,7 +19,7 @@ def learn(epochs=20, batch=20, rate=0.02, seed=0):
     def loss(params, x, y):
         return losses.cross_entropy(net.apply(params, x), y)
 
-    value_and_grad = dk.value_and_grad(loss, backend="autodiff")
+    value_and_grad = transform.value_and_grad(loss, backend="autodiff")
     lowest, curve = loss(params, *flowers.test), []
     for _ in range(epochs):
         order = rng.permutation(len(x))
