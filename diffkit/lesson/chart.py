@@ -15,10 +15,11 @@ from typing import Literal
 
 from markupsafe import Markup, escape
 
+from diffkit.report.numbers import SUPERSCRIPT
+
 Point = tuple[float, float]
 #: Pixels between the baselines of two labels at the least.
 _LINE = 17.0
-_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 #: A tick on a logarithmic axis stands at every n-th power of ten, so that few remain.
 _MOST_TICKS = 7
 
@@ -70,7 +71,7 @@ class Axis:
             return self.words(10.0**power)
         if 0 <= power <= 3:
             return f"{10**power:,}"
-        return "10" + str(power).translate(_SUPERSCRIPT)
+        return "10" + str(power).translate(SUPERSCRIPT)
 
 
 def fit(

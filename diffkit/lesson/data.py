@@ -7,6 +7,7 @@ address reads ``EXPERIMENT/METRIC?backend=…&PARAMETER=…#SAMPLE``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from diffkit.errors import DiffkitError, ReportError
 from diffkit.measure.rows import CELL_METRIC, Row, Scalar
 from diffkit.report import compact, page
 from diffkit.report.lookup import rows_of
+from diffkit.report.numbers import SUPERSCRIPT
 from diffkit.report.table import read_rows
 
 Words = Callable[[float], str]
@@ -42,6 +44,22 @@ class GapError(DiffkitError):
         super().__init__(f"{experiment}: {lacks}. Run '{self.command}'.")
 
 
+def typeset(text: str) -> str:
+    """A number as programs write it, with a minus and a power of ten as readers do.
+
+    >>> typeset("-6"), typeset("-1.5e-07 of 1e+98"), typeset("2-2-1")
+    ('−6', '−1.5 × 10⁻⁷ of 1 × 10⁹⁸', '2-2-1')
+    """
+    if isinstance(text, Markup):
+        return text  # Set by its section.
+    text = re.sub(r"(?<![\w.,)])-(?=\d)", "−", text)
+    return re.sub(r"(?<=\d)e([+-]\d+)\b", _power, text)
+
+
+def _power(found: re.Match[str]) -> str:
+    return f" × 10{str(int(found[1])).translate(SUPERSCRIPT)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """A value, how it is said, and the addresses of the rows that it comes from.
@@ -63,7 +81,7 @@ class Number:
     text: str
 
     def __str__(self) -> str:
-        return self.text
+        return typeset(self.text)
 
     def __float__(self) -> float:
         return float(self.value)
@@ -73,7 +91,7 @@ class Number:
         places = escape(" ".join(self.sources))
         return Markup(
             f'<data value="{self.value!r}" data-from="{places}"{how}>'
-            f"{escape(self.text)}</data>"
+            f"{escape(typeset(self.text))}</data>"
         )
 
     def said(self, words: Words) -> Number:

@@ -16,5 +16,6 @@ def math(expression: Any, *, block: bool = False) -> Markup:
     <math><mrow><mi>w</mi><mo>+</mo><mn>1</mn></mrow></math>
     """
     inner = mathml(expression, printer="presentation")
+    inner = inner.replace("<mo>-</mo>", "<mo>−</mo>")  # A hyphen is too short.
     kind = ' display="block"' if block else ""
     return Markup(f"<math{kind}>{inner}</math>")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+#: Digits of an exponent.
+SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 #: A year is the Julian one of astronomers, 365.25 days.
 _LONG = ((31_557_600.0, "years"), (86_400.0, "days"), (3_600.0, "hours"))
@@ -54,7 +55,7 @@ def scientific(number: float) -> str:
     shown = f"{mantissa:.2f}"
     if shown.lstrip("-").startswith("10"):
         shown, exponent = f"{mantissa / 10:.2f}", exponent + 1
-    return f"{shown} × 10{str(exponent).translate(_SUPERSCRIPT)}"
+    return f"{shown} × 10{str(exponent).translate(SUPERSCRIPT)}"
 
 
 def seconds(number: float) -> str:

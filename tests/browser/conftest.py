@@ -88,6 +88,7 @@ class Watched:
             url
             for url in self.requests
             if url.partition("#")[0].partition("?")[0] != self.address
+            and url != "about:blank"
         ]
 
 

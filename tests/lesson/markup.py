@@ -19,15 +19,15 @@ VOID = frozenset(
         *("source", "track", "wbr"),
     )
 )
-#: Where digits may stand: what was looked up, chosen, quoted, calculated or drawn, and
-#: what script writes from the payload. A gap names the row that is missing.
+#: Where digits may stand: what was looked up, chosen, quoted, calculated or drawn (what
+#: script writes is not in the file). A gap names the row that is missing.
 ELEMENTS = frozenset(
     (
-        *("data", "math", "code", "pre", "kbd", "svg", "q", "output", "script"),
-        *("style", "option"),
+        *("data", "math", "code", "pre", "kbd", "svg", "q", "script", "style"),
+        *("option",),
     )
 )
-CLASSES = frozenset(("given", "readout", "verdict-words", "no", "gap"))
+CLASSES = frozenset(("given", "no", "gap"))
 #: A sentence ends with one of these.
 BLOCKS = frozenset(
     (

@@ -24,6 +24,8 @@ ALL = (
     *("formula", "remember", "training", "fading", "student", "exercises", "errata"),
 )
 ELEMENTS = {f"W{n}" for n in range(1, 11)}
+#: Numbers in drawings and choices that no row has: what they are.
+PLAIN: dict[str, tuple[str, ...]] = {}
 #: Numbers in payloads that no row has, by path, and why they are there.
 CALCULATED: dict[str, tuple[str, ...]] = {}
 
@@ -81,7 +83,6 @@ def test_a_planted_digit_is_found(built, planted):
     "fine",
     [
         '<p>A rate of <span class="given">0.1</span>.</p>',
-        '<p class="readout">After 30 steps.</p>',
         "<p>They say <q>about 2× the forward pass</q>.</p>",
     ],
 )
@@ -238,6 +239,21 @@ def test_words_are_read_back(words, value):
 )
 def test_other_words_are_not(words, value):
     assert not agrees(words, value)
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=NAMES)
+def test_settings_choices_and_drawings_have_numbers_of_rows(sections, known, section):
+    """What is chosen, offered or written into a drawing was measured with or found."""
+    place = sections[section.name]
+    texts = [one.text for one in place.every() if "given" in one.classes]
+    texts += [one.text for one in place.every("option")]
+    texts += [
+        text.text
+        for svg in place.every("svg")
+        for text in svg.every()
+        if text.tag in ("text", "title") and "tick" not in text.classes
+    ]
+    assert not strays(texts, known(section), PLAIN.get(section.name, ()))
 
 
 # ------------------------------------------------------------------ the payload
