@@ -28,6 +28,9 @@ EPOCHS = {"quick": 20, "full": 80}
 #: The network trained too long: wider, and so many times the epochs.
 LONGER = 5
 BINS, GRID = 10, 13
+#: The map's rows (share of lessons missed) and columns (change of grades, points).
+ABSENCE = np.round(np.linspace(0.0, 0.6, GRID), 2)
+CHANGE = np.round(np.linspace(-1.5, 1.5, GRID), 2)
 THRESHOLDS = np.round(np.linspace(0.05, 0.95, 19), 2)
 LIMITS = measure.Limits(seconds=120.0, bytes=2 << 30)
 
@@ -124,9 +127,7 @@ def judged(p: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 def risk_grid(feedback: float = 0.0) -> np.ndarray:
     """Students on a grid: absence by row, change of grades by column, as drawn."""
-    absence, change = np.meshgrid(
-        np.linspace(0.0, 0.6, GRID), np.linspace(-1.5, 1.5, GRID), indexing="ij"
-    )
+    absence, change = np.meshgrid(ABSENCE, CHANGE, indexing="ij")
     return np.stack(
         [absence.ravel(), change.ravel(), np.full(GRID**2, feedback)], axis=1
     )
@@ -147,6 +148,8 @@ def _shown(case: Case, data: train.data.Dataset, predict: Any) -> list[Row]:
         case.row("observed_value", len(curve.counts), samples=curve.observed),
         case.row("bin_rows_count", int(curve.counts.sum()), samples=curve.counts),
         case.row("map_value", float(mapped.mean()), samples=mapped),
+        case.row("map_absence_value", GRID, samples=ABSENCE),
+        case.row("map_change_value", GRID, samples=CHANGE),
         case.row("map_error", float(np.abs(off).max())),
         case.row("interaction_value", interaction(mapped)),
         case.row("threshold_value", len(THRESHOLDS), samples=THRESHOLDS),
@@ -201,13 +204,13 @@ def figure(rows: Sequence[Row]):
             table,
             columns=[
                 f"{c:.1f}" if i % 3 == 0 else ""
-                for i, c in enumerate(np.linspace(-1.5, 1.5, GRID))
+                for i, c in enumerate(CHANGE)
             ]
             if even
             else [""],
             rows=[
                 f"{a:.0%}" if i % 3 == 0 else ""
-                for i, a in enumerate(np.linspace(0.6, 0.0, GRID))
+                for i, a in enumerate(ABSENCE[::-1])
             ]
             if even
             else [""],
@@ -400,6 +403,8 @@ METRICS = {
     "seed, by bin, as samples",
     "map_value": "predicted risk on a grid (absence by row, change of grades by "
     "column, neutral feedback), as samples",
+    "map_absence_value, map_change_value": "where that grid lies: share of lessons "
+    "missed by row, change of grades by column, as samples",
     "map_error": "largest distance of that map from the true risk",
     "interaction_value": "interaction of the map's corners, in log odds",
     "threshold_value, reached_value, false_alarms_value": "thresholds, and the share "
