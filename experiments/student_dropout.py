@@ -202,16 +202,10 @@ def figure(rows: Sequence[Row]):
         figures.heat_map(
             axes[place],
             table,
-            columns=[
-                f"{c:.1f}" if i % 3 == 0 else ""
-                for i, c in enumerate(CHANGE)
-            ]
+            columns=[f"{c:.1f}" if i % 3 == 0 else "" for i, c in enumerate(CHANGE)]
             if even
             else [""],
-            rows=[
-                f"{a:.0%}" if i % 3 == 0 else ""
-                for i, a in enumerate(ABSENCE[::-1])
-            ]
+            rows=[f"{a:.0%}" if i % 3 == 0 else "" for i, a in enumerate(ABSENCE[::-1])]
             if even
             else [""],
             title={
