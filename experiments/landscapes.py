@@ -168,6 +168,7 @@ def _surface(case: Case) -> list[Row]:
             case.row(f"{name}_above_least_loss", path.values[-1] - surface.least),
             case.row(f"{name}_u_value", path.last[0], samples=path.points[:KEPT, 0]),
             case.row(f"{name}_v_value", path.last[1], samples=path.points[:KEPT, 1]),
+            case.row(f"{name}_path_loss", path.values[-1], samples=path.values[:KEPT]),
         ]
         if path.ended == "reached":
             rows.append(case.row(f"{name}_steps_count", path.steps))
@@ -488,6 +489,7 @@ METRICS = {
     "u_value, v_value, height_value": "the surface on a grid (samples), v by v",
     "O_rate_value, O_steps_count": "the best rate of the optimizer O, and its steps",
     "O_u_value, O_v_value": f"where it ended; samples: the first {KEPT} steps",
+    "O_path_loss": "value where it ended; samples: the same steps",
     "O_above_least_loss": "value above the minimum where it ended",
     "descent_condition_K_…, momentum_condition_K_…": "steps across a ravine of "
     "condition number K, and the factor that theory has for each step",

@@ -1,7 +1,8 @@
 """The learning rate: crawls, converges or diverges, on a line and on a network.
 
-The line is the exercise's (seed 42), where theory says what the limit is; the network
-is 2-8-1 on two moons, where curvature changes along the way. Run it alone::
+The line is the exercise's (seed 42), where theory says what the limit is, and is fitted
+by three losses; the network is 2-8-1 on two moons, where curvature changes along the
+way. Run it alone::
 
     python experiments/learning_rate.py
 """
@@ -9,9 +10,11 @@ is 2-8-1 on two moons, where curvature changes along the way. Run it alone::
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from scipy import optimize
 
 from diffkit import losses, measure, nn, optim, report, train, transform
 from diffkit.measure import Case, Mode, Row
@@ -43,18 +46,29 @@ SHOWN_NET = (0.02, 0.1, 0.4, 1.0, 5.0, 50.0)
 ARRIVED = 1e-6
 LINE_STEPS = {"quick": 4000, "full": 40_000}
 NET_STEPS = {"quick": 400, "full": 5000}
+#: The same line by other losses: rates below and past the limit of each that has one.
+FIT_RATES = (0.02, 0.1, 0.4, 0.95, 1.0, 1.2, 1.9, 2.2)
+FIT_STEPS, FIT_GRID = 60, 25
+FIT_LOSSES: Mapping[str, Callable[[Any, Any], Any]] = {
+    "mse": losses.mse,
+    "mae": losses.mae,
+    "huber": losses.huber,
+}
+FIT_NAMES = {"mse": "squared error", "mae": "absolute error", "huber": "Huber's"}
 #: What the network has to reach, and how many samples of a path are kept.
 NET_LOSS = 0.2
 KEPT = 201
 
 
 def cases(mode: Mode) -> list[Case]:
-    """All rates on each problem."""
+    """All rates on each problem, and on the line by each loss."""
+    problems = {"line": LINE_STEPS[mode], "net": NET_STEPS[mode]}
+    problems |= {f"fit_{name}": FIT_STEPS for name in FIT_LOSSES}
     return [
         measure.case(
             NAME, "autodiff", runtime="engine", timed=False, problem=name, steps=steps
         )
-        for name, steps in (("line", LINE_STEPS[mode]), ("net", NET_STEPS[mode]))
+        for name, steps in problems.items()
     ]
 
 
@@ -65,7 +79,10 @@ def line_loss(p, x, y):
 
 def measure_case(case: Case) -> list[Row]:
     """The counted rows of one problem."""
-    return _line(case) if case["problem"] == "line" else _net(case)
+    problem = case["problem"]
+    if problem.startswith("fit_"):
+        return _fit(case, problem.removeprefix("fit_"))
+    return _line(case) if problem == "line" else _net(case)
 
 
 def _line(case: Case) -> list[Row]:
@@ -96,6 +113,65 @@ def _line(case: Case) -> list[Row]:
             for name, at in zip("wb", path.points.T, strict=True)
         ]
     return rows
+
+
+def _fit(case: Case, name: str) -> list[Row]:
+    """The line by one loss: its surface, its minimum, and the way down by each rate."""
+    x, y = train.data.linear_regression().train
+
+    def loss(p, x, y):
+        return FIT_LOSSES[name](p[0] * x + p[1], y)
+
+    start = np.zeros(2)
+    prepared = measure.prepare_by(case.backend, loss, start, x, y)
+    ws, bs = np.linspace(-1.0, 5.0, FIT_GRID), np.linspace(-2.5, 3.5, FIT_GRID)
+    grid = [float(prepared.value(np.array([w, b]), x, y)) for w in ws for b in bs]
+    best = _least_absolute(x, y) if name == "mae" else _least(prepared, x, y)
+    rows = [
+        case.row("w_axis_value", ws[-1], samples=ws),
+        case.row("b_axis_value", bs[-1], samples=bs),
+        case.row("grid_loss", min(grid), samples=grid),
+        case.row("best_w_value", best[0]),
+        case.row("best_b_value", best[1]),
+        case.row("best_loss", prepared.value(best, x, y)),
+    ]
+    curvature = np.linalg.eigvalsh(transform.hessian(loss)(best, x, y))
+    if curvature[-1] > 0:
+        rows.append(case.row("limit_value", 2.0 / curvature[-1]))
+    for rate in FIT_RATES:
+        path = measure.descend(
+            lambda p: prepared(p, x, y), optim.sgd(rate), start, case["steps"]
+        )
+        label = f"rate_{rate:g}"
+        rises = int(np.sum(np.diff(path.values) > 0))
+        rows += [
+            case.row(f"{label}_w_value", path.last[0], samples=path.points[:, 0]),
+            case.row(f"{label}_b_value", path.last[1], samples=path.points[:, 1]),
+            case.row(f"{label}_run_loss", path.values[-1], samples=path.values),
+            case.row(f"{label}_rises_count", rises),
+        ]
+    return rows
+
+
+def _least(prepared: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The minimum of a smooth convex loss of the line."""
+    return optimize.minimize(
+        lambda p: prepared(p, x, y), np.zeros(2), jac=True, options={"gtol": 1e-12}
+    ).x
+
+
+def _least_absolute(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The least sum of absolute errors: a linear program, with a bound on each."""
+    count = len(x)
+    design = np.column_stack([x, np.ones_like(x)])
+    bounds = -np.eye(count)
+    found = optimize.linprog(
+        np.repeat([0.0, 1.0], [2, count]),
+        A_ub=np.block([[design, bounds], [-design, bounds]]),
+        b_ub=np.concatenate([y, -y]).ravel(),
+        bounds=[(None, None)] * 2 + [(0, None)] * count,
+    )
+    return found.x[:2]
 
 
 def _net(case: Case) -> list[Row]:
@@ -271,6 +347,23 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
 
     line, net = fastest("line", LINE_RATES), fastest("net", NET_RATES)
     limit = value(rows, "limit_value", problem="line")
+    kinds = [
+        [
+            FIT_NAMES[name],
+            said(value(rows, "limit_value", problem=f"fit_{name}"), "{:.4f}".format)
+            if value(rows, "best_loss", problem=f"fit_{name}") is None
+            or value(rows, "limit_value", problem=f"fit_{name}") is not None
+            else "none",
+            *(
+                said(
+                    value(rows, f"rate_{rate:g}_run_loss", problem=f"fit_{name}"),
+                    numbers.scientific,
+                )
+                for rate in FIT_RATES
+            ),
+        ]
+        for name in FIT_LOSSES
+    ]
     wilder = [
         rate
         for rate in NET_RATES
@@ -289,6 +382,10 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
         "net_steps": "no result" if net is None else numbers.count(net[0]),
         "line_table": table("line", LINE_RATES),
         "net_table": table("net", NET_RATES),
+        "fit_table": report.markdown_table(
+            ["loss", "limit", *(f"at {rate:g}" for rate in FIT_RATES)], kinds
+        ),
+        "fit_steps": FIT_STEPS,
         "arrived": numbers.scientific(ARRIVED),
         "net_loss": f"{NET_LOSS:g}",
         "wilder": ", ".join(f"{rate:g}" for rate in wilder) or "none",
@@ -323,6 +420,9 @@ def tables(rows: Sequence[Row]) -> dict[str, str]:
     return {
         "The line": facts["line_table"],
         "The network": facts["net_table"],
+        f"The line by three losses: the loss after {FIT_STEPS} steps": facts[
+            "fit_table"
+        ],
     }
 
 
@@ -339,6 +439,15 @@ Plain gradient descent over the whole data, from one start, at many rates.
 The loss is a quadratic bowl: rates below two over its largest curvature converge, here
 {limit}, and the best constant rate is two over the sum of the curvatures, {best_rate}.
 A run has arrived when {arrived} of the first loss above the minimum is left.
+
+## The same line by other losses
+
+Three losses of the same data from the same start; the limit is two over the largest
+curvature at the minimum. The squared error has a slope that grows with the distance, so
+past its limit each step goes further than the last, and the run is lost. The slope of
+Huber's loss is bounded: past its limit the run rings about the minimum and stays there.
+The absolute error has no curvature and no limit: every constant rate ends by jumping
+about the minimum, the wider the larger it is.
 
 ## A network, where it is not
 
@@ -361,6 +470,10 @@ METRICS = {
     "rate_A_diverged_count": "1 where it left every bound",
     "rate_A_limit_at_end_value": "2 over the largest curvature where the run ended",
     "start_loss, best_loss": "loss at the start, and the least that is known",
+    "best_w_value, best_b_value": "where a loss of the line is least",
+    "w_axis_value, b_axis_value": "the axes of the grid, as samples",
+    "grid_loss": "least loss on the grid; samples: all, b running fastest",
+    "rate_A_run_loss": "loss after the last step at the rate A; samples: every step",
 }
 
 EXPERIMENT = measure.Experiment(

@@ -42,6 +42,11 @@ def test_runs_that_arrive_are_at_a_minimum(rows):
             arrived += bool(steps)
             u = report.samples_of(rows, f"{optimizer}_u_value", surface=name)
             assert u[0] == surface.start[0]
+            v = report.samples_of(rows, f"{optimizer}_v_value", surface=name)
+            values = report.samples_of(rows, f"{optimizer}_path_loss", surface=name)
+            height = surface.function(np.array([u, v]))
+            # Points are kept to seven figures, and Rosenbrock's walls are steep.
+            np.testing.assert_allclose(values, height, rtol=1e-4, atol=1e-4)
     assert arrived >= 20
 
 

@@ -42,15 +42,24 @@ def test_the_optimum_is_that_of_polyfit(rows, data):
 
 def test_arrows_of_every_way_are_the_slopes_written_by_hand(rows, data):
     x, y = data
-    at = [(w, b) for w in (-0.5, 1.0, 3.0, 4.5) for b in (-2.0, -0.5, 1.5, 3.0)]
+    at = [(w / 2, b / 2) for w in range(-2, 11) for b in range(-5, 8)]
     off = [w * x + b - y for w, b in at]
     ways = [row.backend for row in rows if row.metric == "relative_error"]
     assert len(ways) == 5
     for way in ways:
+        places = [
+            report.samples_of(rows, f"at_{name}_value", way) for name in ("w", "b")
+        ]
+        assert list(zip(*places, strict=True)) == at
         mine = report.samples_of(rows, "arrow_w_value", way)
         np.testing.assert_allclose(mine, [2 * np.mean(o * x) for o in off], rtol=2e-6)
         mine = report.samples_of(rows, "arrow_b_value", way)
         np.testing.assert_allclose(mine, [2 * np.mean(o) for o in off], rtol=2e-6)
+        apart = report.samples_of(rows, "from_reverse_error", way)
+        assert len(apart) == len(at)
+        # Where the slope is a difference of nearly equal sums, rounding weighs more.
+        assert value(rows, "from_reverse_error", way) == pytest.approx(max(apart))
+        assert max(apart) < (1e-7 if way.startswith("finite") else 1e-12)
         bound = 1e-9 if way.startswith("finite") else 1e-14
         assert value(rows, "relative_error", way) < bound
 
