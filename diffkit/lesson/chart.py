@@ -18,6 +18,8 @@ from markupsafe import Markup, escape
 from diffkit.report.numbers import SUPERSCRIPT
 
 Point = tuple[float, float]
+#: Margins in pixels: left, top, bottom.
+_MARGINS = (66, 14, 52)
 #: Pixels between the baselines of two labels at the least.
 _LINE = 17.0
 #: A tick on a logarithmic axis stands at every n-th power of ten, so that few remain.
@@ -148,9 +150,8 @@ def chart(
     Lines are labelled at their ends, in the margin of ``right`` pixels; ``extra`` is
     drawn on top (what the script moves). The element carries both scales.
     """
-    left, top, bottom = 66, 14, 52
-    box = (left, width - right, top, height - bottom)
-    to = _Scale(x, y, box)
+    to = frame(x, y, width=width, height=height, right=right)
+    box = to.box
     parts = [
         *_grid(x, y, to, box),
         *(part for rule in rules for part in _rule(rule, to, box)),
@@ -165,6 +166,14 @@ def chart(
         f'data-y="{_scale(y, box[3], box[2])}">'
         f'<title id="{name}-title">{escape(title)}</title>{body}</svg>'
     )
+
+
+def frame(
+    x: Axis, y: Axis, *, width: int = 640, height: int = 360, right: int = 150
+) -> Scale:
+    """Where a chart of this size draws a value: what `extra` is drawn by."""
+    left, top, bottom = _MARGINS
+    return Scale(x, y, (left, width - right, top, height - bottom))
 
 
 def path(points: Iterable[Point], scale: Callable[[float, float], Point]) -> str:
@@ -184,7 +193,7 @@ def path(points: Iterable[Point], scale: Callable[[float, float], Point]) -> str
     return "".join(drawn)
 
 
-class _Scale:
+class Scale:
     """Pixels of a value; one outside of an axis is drawn at its end."""
 
     def __init__(self, x: Axis, y: Axis, box: tuple[int, int, int, int]) -> None:
@@ -204,7 +213,7 @@ def _within(axis: Axis, value: float) -> float:
     return min(max(axis.place(value), 0.0), 1.0)
 
 
-def _grid(x: Axis, y: Axis, to: _Scale, box: tuple[int, int, int, int]):
+def _grid(x: Axis, y: Axis, to: Scale, box: tuple[int, int, int, int]):
     left, right, top, bottom = box
     for value, words in y.marks():
         at = to(x.low, value)[1]
@@ -232,7 +241,7 @@ def _grid(x: Axis, y: Axis, to: _Scale, box: tuple[int, int, int, int]):
     )
 
 
-def _rule(rule: Rule, to: _Scale, box: tuple[int, int, int, int]):
+def _rule(rule: Rule, to: Scale, box: tuple[int, int, int, int]):
     left, right, top, bottom = box
     if rule.across == "y":
         at = to(to.x.low, rule.at)[1]
@@ -244,7 +253,7 @@ def _rule(rule: Rule, to: _Scale, box: tuple[int, int, int, int]):
     yield f'<text class="note" x="{x:.5g}" y="{y:.5g}">{escape(rule.label)}</text>'
 
 
-def _line(line: Line, to: _Scale):
+def _line(line: Line, to: Scale):
     name = escape(line.name or line.label)
     dashed = " dashed" if line.dashed else ""
     yield f'<g class="look{line.look}{dashed}" data-line="{name}">'
@@ -264,7 +273,7 @@ def _line(line: Line, to: _Scale):
     yield "</g>"
 
 
-def _labels(lines: Sequence[Line], to: _Scale, box: tuple[int, int, int, int]):
+def _labels(lines: Sequence[Line], to: Scale, box: tuple[int, int, int, int]):
     """Labels beside the last points, moved apart where they would overlap."""
     ends = [
         (*to(*line.points[-1]), line) for line in lines if line.label and line.points

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from diffkit.lesson.section import Section
-from diffkit.lesson.sections import backward, fading, loop, one_weight, student
+from diffkit.lesson.sections import backward, fading, loop, one_weight, student, surface
 
 SECTIONS: tuple[Section, ...] = (
     one_weight.SECTION,
     loop.SECTION,
+    surface.SECTION,
     backward.SECTION,
     fading.SECTION,
     student.SECTION,

@@ -1,0 +1,103 @@
+"""A map of heights: bands of colour in a chart, light and dark, with their key.
+
+A band is one ``<path>`` of runs along the rows of the grid, which is a tenth of a
+rectangle for each point. The bands are even in the logarithm of the height above the
+lowest, so that the floor of a valley shows as well as its walls.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from diffkit.lesson.chart import Scale
+
+#: Bands of colour; ``style/page.css`` has as many.
+BANDS = 10
+#: How much more the lowest heights are spread: see `Heights.band`.
+SPREAD = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heights:
+    """Values on a grid, x by x: ``values[i * len(y) + j]`` is the height at x, y."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    values: Sequence[float]
+
+    def at(self, i: int, j: int) -> float:
+        """The height at the i-th x and the j-th y."""
+        return self.values[i * len(self.y) + j]
+
+    def band(self, value: float) -> int:
+        """The band of a height: 0 around the lowest, 9 at the highest.
+
+        >>> Heights([0, 1], [0, 1], [0.0, 1.0, 2.0, 9.0]).band(1.0)
+        6
+        """
+        low, high = min(self.values), max(self.values)
+        part = (value - low) / (high - low) if high > low else 0.0
+        return min(int(BANDS * math.log1p(SPREAD * part) / math.log1p(SPREAD)), 9)
+
+    def edge(self, band: int) -> float:
+        """The height at which a band begins."""
+        low, high = min(self.values), max(self.values)
+        part = math.expm1(band / BANDS * math.log1p(SPREAD)) / SPREAD
+        return low + part * (high - low)
+
+    def thinned(self, every: int) -> Heights:
+        """Every n-th point along both axes."""
+        x, y = range(0, len(self.x), every), range(0, len(self.y), every)
+        return Heights(
+            [self.x[i] for i in x],
+            [self.y[j] for j in y],
+            [self.at(i, j) for i in x for j in y],
+        )
+
+
+def bands(heights: Heights, to: Scale) -> Markup:
+    """The bands, drawn where the chart with this scale has its values.
+
+    A drawing within the drawing counts in cells, one around each point of the grid, and
+    cuts the outer half of the cells at its edge.
+    """
+    columns, rows = len(heights.x), len(heights.y)
+    runs: list[list[str]] = [[] for _ in range(BANDS)]
+    for j in range(rows):
+        first = 0
+        for i in range(1, columns + 1):
+            band = heights.band(heights.at(first, j))
+            if i < columns and heights.band(heights.at(i, j)) == band:
+                continue
+            runs[band].append(f"M{first} {rows - 1 - j}h{i - first}v1h{first - i}z")
+            first = i
+    left, right, top, bottom = to.box
+    drawn = Markup("").join(
+        Markup('<path class="heat{}" d="{}"/>').format(band, "".join(run))
+        for band, run in enumerate(runs)
+        if run
+    )
+    return Markup(
+        '<svg x="{}" y="{}" width="{}" height="{}" viewBox="0.5 0.5 {} {}" '
+        'preserveAspectRatio="none" shape-rendering="crispEdges">{}</svg>'
+    ).format(left, top, right - left, bottom - top, columns - 1, rows - 1, drawn)
+
+
+def key(
+    heights: Heights, title: str, words: Callable[[float], str], at: tuple[float, float]
+) -> Markup:
+    """The bands as a column with the heights at which they begin."""
+    x, y = at
+    parts = [f'<text class="tick" x="{x:g}" y="{y:g}">{escape(title)}</text>']
+    for place in range(BANDS):
+        top = y + 10 + 20 * (BANDS - 1 - place)
+        parts.append(
+            f'<path class="heat{place}" d="M{x:g} {top:g}h18v20h-18z"/>'
+            f'<text class="tick" x="{x + 25:g}" y="{top + 24:g}">'
+            f"{escape(words(heights.edge(place)))}</text>"
+        )
+    return Markup("".join(parts))
