@@ -10,6 +10,7 @@ class Backward extends lesson.Element {
 
     this.radios = [...this.querySelectorAll("input[name='backward-edge']")];
     this.bodies = [...document.getElementById("backward-agree").tBodies];
+    this.said = document.getElementById("backward-said");
     this.classList.add("live");
     for (const radio of this.radios) {
       radio.addEventListener("change", () => this.pick(radio.value));
@@ -43,12 +44,21 @@ class Backward extends lesson.Element {
     box.scrollLeft = (x + width / 2) * scale - box.clientWidth / 2;
   }
 
+  // How many digits are right, by way: the last column of the picked edge.
+  digits(key) {
+    const body = this.bodies.find((one) => one.dataset.edge === key);
+    const rows = [...body.rows].filter((row) => row.querySelector("mark"));
+    const right = rows.map((row) => `${row.cells[0].textContent} ${row.cells[2].textContent}`);
+    return `Right digits: ${right.join(", ")}.`;
+  }
+
   pick(key, store = true) {
     for (const radio of this.radios) radio.checked = radio.value === key;
     for (const body of this.bodies) body.classList.toggle("chosen", body.dataset.edge === key);
     for (const edge of this.svg.querySelectorAll("[data-edge]")) {
       edge.classList.toggle("picked", edge.dataset.edge === key);
     }
+    this.said.textContent = this.digits(key);
     if (store) lesson.write(this, "edge", key);
   }
 }
