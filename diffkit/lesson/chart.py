@@ -188,7 +188,7 @@ def path(points: Iterable[Point], scale: Callable[[float, float], Point]) -> str
             pen = "M"
             continue
         a, b = scale(x, y)
-        drawn.append(f"{pen}{a:.5g} {b:.5g}")
+        drawn.append(f"{pen}{a:.4g} {b:.4g}")
         pen = "L"
     return "".join(drawn)
 
