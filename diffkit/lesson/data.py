@@ -164,6 +164,8 @@ def address(row: Row, sample: int | None = None) -> str:
     'e/work_value?backend=autodiff&depth=4#3'
     """
     query = [("backend", row.backend), *row.parameters]
+    # The usual seed goes without saying.
+    query += [("seed", row.seed)] if row.seed else []
     text = f"{row.experiment}/{quote(row.metric)}?" + urlencode(
         [(name, "" if value is None else value) for name, value in query]
     )

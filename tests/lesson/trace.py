@@ -57,13 +57,17 @@ class Tables:
             end = header.index("backend")
             names = header[1:end]
             metric, value, samples = map(header.index, ("metric", "value", "samples"))
+            seed = header.index("seed")
             for line in table:
                 if line[value] == "":
                     continue  # It was stopped: there is no number to take.
                 parameters = tuple(
                     sorted(
                         (name, cell)
-                        for name, cell in zip(names, line[1:end], strict=True)
+                        for name, cell in (
+                            *zip(names, line[1:end], strict=True),
+                            ("seed", line[seed] if line[seed] != "0" else ""),
+                        )
                         if cell != ""
                     )
                 )
