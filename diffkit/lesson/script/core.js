@@ -230,6 +230,92 @@ class Steps extends lesson.Element {
 }
 lesson.define("lesson-steps", Steps);
 
+// ---------------------------------------------------------------- the tour
+
+// Goes through all sections: previous, next, play and pause by buttons, and by Space and
+// the arrow keys where it has the focus. "k of n" follows the reader too.
+class Tour extends lesson.Element {
+  start() {
+    this.sections = [...document.querySelectorAll("main > section")];
+    this.links = new Map([...document.querySelectorAll(".contents a")].map((a) => [a.hash.slice(1), a]));
+    const button = (text, act) => {
+      const made = document.createElement("button");
+      made.type = "button";
+      made.textContent = text;
+      made.addEventListener("click", act);
+      this.append(made);
+      return made;
+    };
+    button("Back", () => { this.pause(); this.go(this.place - 1); });
+    this.button = button("Play", () => this.toggle());
+    button("On", () => { this.pause(); this.go(this.place + 1); });
+    this.count = document.createElement("span");
+    this.count.className = "count";
+    this.append(this.count);
+    this.addEventListener("keydown", (event) => {
+      if (event.key === "ArrowRight") this.go(this.place + 1);
+      else if (event.key === "ArrowLeft") this.go(this.place - 1);
+      else return;
+      this.pause();
+      event.preventDefault();
+    });
+    this.show(-1);
+    let waiting = false;
+    addEventListener("scroll", () => {
+      if (waiting) return;
+      waiting = true;
+      requestAnimationFrame(() => { waiting = false; this.follow(); });
+    }, { passive: true });
+    addEventListener("load", () => this.follow());
+  }
+
+  // The last section that begins in the upper half of the window.
+  follow() {
+    const middle = innerHeight / 2;
+    const begun = this.sections.filter((section) => section.getBoundingClientRect().top < middle);
+    this.show(begun.length - 1);
+  }
+
+  show(place) {
+    if (place === this.place) return;
+    this.place = place;
+    const id = place < 0 ? "" : this.sections[place].id;
+    const name = place < 0 ? "" : this.links.get(id).lastChild.textContent.trim();
+    const n = this.sections.length;
+    this.count.textContent = place < 0 ? `${n} sections` : `${place + 1} of ${n}: ${name}`;
+    for (const [key, link] of this.links) {
+      if (key === id) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+  }
+
+  go(place) {
+    const last = this.sections.length - 1;
+    const to = Math.min(Math.max(place, 0), last);
+    this.sections[to].scrollIntoView();
+    this.show(to);
+    if (to === last) this.pause();
+    try {
+      history.replaceState(null, "", `${location.search}#${this.sections[to].id}`);
+    } catch { /* Some browsers refuse it for files; the page goes on without. */ }
+  }
+
+  toggle() {
+    if (this.timer) { this.pause(); return; }
+    if (lesson.still()) { this.go(this.place + 1); return; }
+    this.timer = setInterval(() => this.go(this.place + 1), 8000);
+    this.go(this.place);
+    this.button.textContent = "Pause";
+  }
+
+  pause() {
+    clearInterval(this.timer);
+    this.timer = 0;
+    this.button.textContent = "Play";
+  }
+}
+lesson.define("lesson-tour", Tour);
+
 // ---------------------------------------------------------------- the page
 
 document.documentElement.classList.add("scripted");
