@@ -362,8 +362,8 @@ or tie with each other. The judge is ball arithmetic. One reading of the gradien
 program is proved to be the truth; another, at {coarse_bits} bits, gives radii that say
 what rounding may do to this program at this point, and a backend that leaves them is
 wrong. Programs that decide something on the edge of that rounding are set aside
-({undecided} of them). Symbolic differentiation takes as long as all other ways
-together and gets every fourth program, {by_symbols} of them.
+({undecided} of them). Symbolic differentiation, which takes as long as all other ways
+together, was given {by_symbols} of the programs.
 
 ## Random programs
 
