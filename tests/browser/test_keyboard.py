@@ -130,6 +130,9 @@ def test_every_control_is_moved_by_keys(opened, name):
         assert after["mark"] == focus["mark"] or same_group, focus["what"]
     else:
         pytest.fail("Tab never leaves the section")
+    # A choice may have put one thing in the place of another.
+    left = {stop["mark"] for stop in page.evaluate(MARK, name)}
+    stops = [stop for stop in stops if stop["mark"] in left]
     groups = {stop["group"] for stop in stops if stop["mark"] in reached} - {""}
     assert [
         stop["what"]

@@ -16,21 +16,24 @@ NAMES = [section.name for section in SECTIONS]
 #: not shown, and controls that are shown though nothing moves them.
 FAULTS = """(name) => {
   const section = document.getElementById(name), faults = [];
+  // What only script fills is away without it; a swatch is no drawing.
+  const all = (what) => [...section.querySelectorAll(what)]
+    .filter((e) => !e.closest('.needs-script, [aria-hidden=true]'));
   const size = (e) => {
     const { width, height } = e.getBoundingClientRect();
     return width * height;
   };
-  for (const figure of section.querySelectorAll('figure')) {
+  for (const figure of all('figure')) {
     const drawn = figure.querySelector('svg, table, math, pre, .drawing');
     if (!drawn || !size(drawn))
       faults.push(`a figure of no size: ${figure.textContent.slice(0, 90)}`);
   }
-  for (const svg of section.querySelectorAll('svg'))
+  for (const svg of all('svg'))
     if (size(svg) < 400) faults.push(`a drawing of no size: ${svg.id}`);
   for (const details of section.querySelectorAll('details')) details.open = true;
-  for (const table of section.querySelectorAll('table'))
+  for (const table of all('table'))
     if (!size(table)) faults.push(`a table of no size: ${table.innerText}`);
-  for (const item of section.querySelectorAll('.steps > li'))
+  for (const item of all('.steps > li'))
     if (!size(item)) faults.push(`a step is hidden: ${item.textContent}`);
   return faults;
 }"""
@@ -161,8 +164,13 @@ def test_the_page_is_no_wider_than_the_window(opened, width, query):
         """() => {
           const limit = document.documentElement.clientWidth;
           if (document.documentElement.scrollWidth <= limit) return [];
+          const held = (e) => {  // In a box that scrolls by itself.
+            const box = e.parentElement;
+            return box !== document.body
+              && (getComputedStyle(box).overflowX !== 'visible' || held(box));
+          };
           return [...document.querySelectorAll('body *')]
-            .filter((e) => e.getBoundingClientRect().right > limit + 1)
+            .filter((e) => e.getBoundingClientRect().right > limit + 1 && !held(e))
             .map((e) => [e.closest('section')?.id, e.tagName, e.className,
                          e.textContent.slice(0, 50)])
             .slice(0, 8);
