@@ -123,6 +123,12 @@ def steps_of(case: Case | Row) -> np.ndarray:
     return steps[:: case["every"]]
 
 
+def _swept(case: Case) -> Row:
+    """The steps, so that a reader of the data knows where each error was measured."""
+    steps = [float(step) for step in steps_of(case)]
+    return case.row("swept_step_value", steps[0], samples=steps)
+
+
 def measure_case(case: Case) -> list[Row]:
     """Errors along the steps, the least of them, and what the automatic step gives."""
     problem = PROGRAMS[case["program"]]()
@@ -150,6 +156,7 @@ def measure_case(case: Case) -> list[Row]:
     least, foot = _foot(errors)
     return [
         case.row("least_error", foot, samples=errors),
+        _swept(case),
         case.row("best_step_value", float(steps[least])),
         case.row("automatic_error", error("auto")),
         case.row("automatic_step_value", float(at_one[0])),
@@ -197,6 +204,7 @@ def _complex(case: Case, problem: Problem, truth: measure.Reference) -> list[Row
         errors.append(truth.errors(gradient)[0])
     return [
         case.row("least_error", min(errors), samples=errors),
+        _swept(case),
         case.row("smallest_step_error", errors[0]),
     ]
 
@@ -381,6 +389,8 @@ step is within {worst_ratio} of the best one.
 METRICS = {
     "least_error": "error at the foot of the V, relative to the largest entry (the "
     "least median of neighbouring steps); samples: the error at every step",
+    "swept_step_value": "the smallest step; samples: every step, in the order of the "
+    "errors",
     "best_step_value": "the step that gave it",
     "automatic_error": "error with the automatic step",
     "automatic_step_value": "that step, for a parameter of one",

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from diffkit.lesson.section import Section
-from diffkit.lesson.sections import backward, fading, loop, one_weight, student, surface
+from diffkit.lesson.sections import (
+    backward,
+    fading,
+    loop,
+    one_weight,
+    race,
+    student,
+    surface,
+)
 
 SECTIONS: tuple[Section, ...] = (
+    race.SECTION,
     one_weight.SECTION,
     loop.SECTION,
     surface.SECTION,
