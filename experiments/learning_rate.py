@@ -48,7 +48,7 @@ LINE_STEPS = {"quick": 4000, "full": 40_000}
 NET_STEPS = {"quick": 400, "full": 5000}
 #: The same line by other losses: rates below and past the limit of each that has one.
 FIT_RATES = (0.02, 0.1, 0.4, 0.95, 1.0, 1.2, 1.9, 2.2)
-FIT_STEPS, FIT_GRID = 60, 25
+FIT_STEPS, FIT_GRID = 60, 49
 FIT_LOSSES: Mapping[str, Callable[[Any, Any], Any]] = {
     "mse": losses.mse,
     "mae": losses.mae,
