@@ -1,15 +1,17 @@
 """A map of heights: bands of colour in a chart, light and dark, with their key.
 
-A band is one ``<path>`` of runs along the rows of the grid, which is a tenth of a
-rectangle for each point. The bands are even in the logarithm of the height above the
-lowest, so that the floor of a valley shows as well as its walls.
+A band is one ``<path>`` of rectangles over everything that is as low, drawn on the band
+above it: a twentieth of what a rectangle for each point would take. The bands are even
+in the logarithm of the height above the lowest, so that the floor of a valley shows as
+well as its walls.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from markupsafe import Markup, escape
 
@@ -66,30 +68,49 @@ def bands(heights: Heights, to: Scale) -> Markup:
     cuts the outer half of the cells at its edge.
     """
     columns, rows = len(heights.x), len(heights.y)
-    runs: list[list[str]] = [[] for _ in range(BANDS)]
-    for j in range(rows):
-        first = 0
-        for i in range(1, columns + 1):
-            band = heights.band(heights.at(first, j))
-            if i < columns and heights.band(heights.at(i, j)) == band:
-                continue
-            runs[band].append(f"M{first} {rows - 1 - j}h{i - first}v1h{first - i}z")
-            first = i
-    left, right, top, bottom = to.box
+    levels = [
+        [heights.band(heights.at(i, rows - 1 - j)) for i in range(columns)]
+        for j in range(rows)
+    ]
     drawn = Markup("").join(
-        Markup('<path class="heat{}" d="{}"/>').format(band, "".join(run))
-        for band, run in enumerate(runs)
-        if run
+        Markup('<path class="heat{}" d="{}"/>').format(band, boxes)
+        for band in reversed(range(BANDS))
+        if (boxes := "".join(_boxes(levels, band)))
     )
+    left, right, top, bottom = to.box
     return Markup(
         '<svg x="{}" y="{}" width="{}" height="{}" viewBox="0.5 0.5 {} {}" '
         'preserveAspectRatio="none" shape-rendering="crispEdges">{}</svg>'
     ).format(left, top, right - left, bottom - top, columns - 1, rows - 1, drawn)
 
 
-def key(
-    heights: Heights, title: str, words: Callable[[float], str], at: tuple[float, float]
-) -> Markup:
+def _boxes(levels: Sequence[Sequence[int]], band: int) -> Iterator[str]:
+    """Rectangles over all that is in this band or below, which is drawn on top later.
+
+    Runs that a row has in common with the one before make one rectangle.
+    """
+    since: dict[tuple[int, int], int] = {}
+    for j, row in enumerate((*levels, ())):
+        here = dict.fromkeys(_runs(row, band), j)
+        for (first, end), start in since.items():
+            if (first, end) in here:
+                here[first, end] = start
+            else:
+                wide, tall = end - first, j - start
+                yield f"M{first} {start}h{wide}v{tall}h-{wide}z"
+        since = here
+
+
+def _runs(row: Sequence[int], band: int) -> Iterator[tuple[int, int]]:
+    """Where neighbours are in the band or below: first, and one past the last."""
+    place = 0
+    for inside, group in groupby(row, lambda level: level <= band):
+        first, place = place, place + sum(1 for _ in group)
+        if inside:
+            yield first, place
+
+
+def key(heights: Heights, title: str, at: tuple[float, float]) -> Markup:
     """The bands as a column with the heights at which they begin."""
     x, y = at
     parts = [f'<text class="tick" x="{x:g}" y="{y:g}">{escape(title)}</text>']
@@ -98,6 +119,15 @@ def key(
         parts.append(
             f'<path class="heat{place}" d="M{x:g} {top:g}h18v20h-18z"/>'
             f'<text class="tick" x="{x + 25:g}" y="{top + 24:g}">'
-            f"{escape(words(heights.edge(place)))}</text>"
+            f"{_three(heights.edge(place))}</text>"
         )
     return Markup("".join(parts))
+
+
+def _three(value: float) -> str:
+    """Three figures, without a power of ten.
+
+    >>> _three(1412.3), _three(-0.25)
+    ('1,410', '−0.25')
+    """
+    return f"{float(f'{value:.3g}'):,.10g}".replace("-", "−")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from diffkit.lesson.section import Section
 from diffkit.lesson.sections import (
     backward,
+    downhill,
     fading,
     loop,
     one_weight,
@@ -18,6 +19,7 @@ SECTIONS: tuple[Section, ...] = (
     one_weight.SECTION,
     loop.SECTION,
     surface.SECTION,
+    downhill.SECTION,
     backward.SECTION,
     fading.SECTION,
     student.SECTION,

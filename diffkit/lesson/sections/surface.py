@@ -177,7 +177,7 @@ def _drawing(
             '<text class="mark" x="{:.5g}" y="{:.5g}">least</text>'
             '{}<circle class="here" id="surface-ball" r="0"/>'
         ).format(u - 6, v - 6, u + 9, v - 8, moved)
-        + heat.key(heights, "loss", "{:.3g}".format, (515, 40))
+        + heat.key(heights, "loss", (515, 40))
     )
     return chart.chart(
         "surface-chart",
