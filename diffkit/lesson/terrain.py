@@ -33,8 +33,8 @@ class Walk:
     def thinned(self, every: int) -> Walk:
         """Every n-th step."""
         end = self.steps
-        parts = (part[:end:every] for part in (self.u, self.v, self.heights))
-        return Walk(self.label, *parts, self.shown)
+        u, v, heights = (part[:end:every] for part in (self.u, self.v, self.heights))
+        return Walk(self.label, u, v, heights, self.shown)
 
 
 @dataclass(frozen=True, slots=True)

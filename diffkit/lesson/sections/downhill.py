@@ -106,11 +106,11 @@ def _fit(rows: Measured, name: str, rates: list[float]) -> Terrain:
     )
 
     def walk(rate: float) -> Walk:
-        parts = (
+        w, b, losses = (
             rows.samples(f"rate_{rate:g}_{part}", problem=problem)[:MOST]
             for part in ("w_value", "b_value", "run_loss")
         )
-        return Walk(f"α = {rate:g}", *parts, rate in SHOWN)
+        return Walk(f"α = {rate:g}", w, b, losses, rate in SHOWN)
 
     u, v, least = (
         float(rows.number(f"best_{part}", problem=problem))
@@ -129,16 +129,15 @@ def _surface(rows: Measured, name: str) -> Terrain:
     values = [by_rows.at(j, i) for i in range(len(u)) for j in range(len(v))]
     heights = Heights(u, v, values)
     lowest = min(range(len(values)), key=values.__getitem__)
-    walks = [
-        Walk(
-            label,
-            *(
-                rows.samples(f"{optimizer}_{part}", surface=name)
-                for part in ("u_value", "v_value", "path_loss")
-            ),
+
+    def walk(optimizer: str, label: str) -> Walk:
+        us, vs, values = (
+            rows.samples(f"{optimizer}_{part}", surface=name)
+            for part in ("u_value", "v_value", "path_loss")
         )
-        for optimizer, label in OPTIMIZERS.items()
-    ]
+        return Walk(label, us, vs, values)
+
+    walks = [walk(optimizer, label) for optimizer, label in OPTIMIZERS.items()]
     every = -(-max(walk.steps for walk in walks) // MOST)
     return Terrain(
         name,
