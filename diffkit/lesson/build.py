@@ -189,7 +189,9 @@ def _rounded(value: Any) -> Any:
     number = float(value)
     if number != number or number in (float("inf"), float("-inf")):
         return None
-    rounded = float(f"{number:.5g}")
+    # What is counted is shown to the last digit.
+    counted = 1e5 <= abs(number) < 1e9
+    rounded = float(f"{number:.0f}" if counted else f"{number:.5g}")
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 

@@ -27,13 +27,15 @@ FOCUS = """() => {
   const e = document.activeElement;
   if (!e || e === document.body) return null;
   const style = getComputedStyle(e), box = e.getBoundingClientRect();
+  const bar = document.querySelector('.tour')?.getBoundingClientRect();
+  const under = bar && !e.closest('.tour') && bar.height ? bar.bottom : 0;
   const ring = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
   return {
     mark: e.mark, section: e.closest('main > section')?.id || '',
     kind: e.tagName === 'INPUT' ? e.type : e.tagName.toLowerCase(),
     name: e.name || '', role: e.getAttribute('role') || '',
     wide: e.matches('.wide, .drawing, pre, math') || e.role === 'region',
-    seen: ring && e.matches(':focus-visible') && box.bottom > 0
+    seen: ring && e.matches(':focus-visible') && box.bottom > under
       && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
     what: e.outerHTML.slice(0, 160),
   };

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from diffkit.lesson.sections import SECTIONS
 from tests.lesson.payload import Known, strays
-from tests.lesson.said import numbers
 
 NAMES = [section.name for section in SECTIONS]
 
@@ -89,22 +86,3 @@ def test_scales_of_script_and_page_are_one(opened):
     for one in ends:
         left, top, bottom, right = one["drawn"]
         assert one["axis"] == f"M{left:g} {top:g}V{bottom:g}H{right:g}", one["id"]
-
-
-def test_one_weight_says_where_the_weight_is(opened, tables):
-    """Each rate's path ends where its row does."""
-    page = opened()
-    read = [one for one in page.evaluate(READ, "one_weight") if one["of"] == "rate"]
-    for one in read:
-        rate = one["own"].removeprefix("α = ")
-        (text,) = [said for said in one["said"] if said.startswith("After")]
-        said = re.fullmatch(
-            r"After (\d+) steps at α = (\S+) the weight is (.+)\.", text
-        )
-        assert said, text
-        assert said[2] == rate
-        path = f"one_weight/rate_{rate}_w_value?backend=autodiff&part=rates"
-        (number,) = numbers(said[3])
-        weight = float(tables.written(f"{path}#{said[1]}"))
-        assert float(number.value) == pytest.approx(weight, rel=1e-3)
-    assert len(read) >= 5

@@ -234,7 +234,7 @@ def test_it_is_stale_until_it_is_written_and_when_data_change(registry, tmp_path
     "payload, text",
     [
         ({"a": 1 / 3}, '{"a":0.33333}'),
-        ([123456.7, 2.0, 1e300, -0.0], "[123460,2,1e+300,0]"),
+        ([123456.7, 2.0, 1e300, -0.0], "[123457,2,1e+300,0]"),
         ([123456789, True, None], "[123456789,true,null]"),
         ([float("nan"), float("inf")], "[null,null]"),
         ({0.1: "</script><!--"}, '{"0.1":"\\u003c/script>\\u003c!--"}'),
