@@ -164,10 +164,10 @@ def address(row: Row, sample: int | None = None) -> str:
     'e/work_value?backend=autodiff&depth=4#3'
     """
     query = [("backend", row.backend), *row.parameters]
-    # The usual seed goes without saying.
+    # The usual seed goes without saying, and so does what the case does not have.
     query += [("seed", row.seed)] if row.seed else []
     text = f"{row.experiment}/{quote(row.metric)}?" + urlencode(
-        [(name, "" if value is None else value) for name, value in query]
+        [(name, value) for name, value in query if value not in (None, "")]
     )
     return text if sample is None else f"{text}#{sample}"
 
