@@ -12,6 +12,7 @@ from diffkit.lesson.sections import (
     race,
     student,
     surface,
+    training,
 )
 
 SECTIONS: tuple[Section, ...] = (
@@ -21,6 +22,7 @@ SECTIONS: tuple[Section, ...] = (
     surface.SECTION,
     downhill.SECTION,
     backward.SECTION,
+    training.SECTION,
     fading.SECTION,
     student.SECTION,
 )

@@ -1,0 +1,40 @@
+// One recorded training on the axis that is chosen, and what it had cost at an epoch.
+class Training extends lesson.Element {
+  start() {
+    const { ways } = lesson.data("training");
+    const epochs = ways[0].loss.length;
+    const charts = [...this.querySelectorAll("[data-axis]")];
+    const said = this.querySelector("p.readout");
+    // Every gradient costs the same, so an epoch is an equal part of the whole.
+    const cost = {
+      epochs: (way, epoch) => epoch,
+      evaluations: (way, epoch) => (way.evaluations * epoch) / epochs,
+      seconds: (way, epoch) => (way.seconds * way.ratio * epoch) / epochs,
+    };
+    const words = {
+      epochs: () => "",
+      evaluations: (spent) => ` after ${Math.round(spent).toLocaleString("en-US")} evaluations`,
+      seconds: (spent) => ` after ${lesson.seconds(spent)}`,
+    };
+    let axis = "epochs";
+    let epoch = epochs;
+    const show = () => {
+      for (const one of charts) one.hidden = one.dataset.axis !== axis;
+      const plot = lesson.plot(`training-${axis}`);
+      ways.forEach((way, place) => {
+        const ball = document.getElementById(`training-${axis}-ball${place}`);
+        ball.setAttribute("cx", plot.x(cost[axis](way, epoch)));
+        ball.setAttribute("cy", plot.y(way.loss[epoch - 1]));
+        ball.setAttribute("r", 5);
+      });
+      const each = ways.map((way) => `${way.name} ${lesson.number(way.loss[epoch - 1])}${words[axis](cost[axis](way, epoch))}`);
+      said.textContent = `Loss of epoch ${epoch}: ${each.join("; ")}.`;
+    };
+    lesson.choice(this, "axis", (value) => { axis = value; show(); });
+    lesson.slider(this, "epoch", Array.from({ length: epochs }, (_, k) => k + 1), {
+      said: (value) => `epoch ${value}`,
+      then: (value) => { epoch = value; show(); },
+    });
+  }
+}
+lesson.define("lesson-training", Training);
