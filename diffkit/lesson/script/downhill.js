@@ -12,19 +12,24 @@ class Downhill extends lesson.Element {
     for (const walks of this.querySelectorAll(".walks")) walks.classList.add("faint");
     let ready = false;
 
+    const walkOf = () => {
+      const isFit = this.names.indexOf(state.surface) < fits;
+      return terrains[state.surface].walks[isFit ? state.rate : state.optimizer];
+    };
     const show = () => {
       if (!ready) return;
       const terrain = terrains[state.surface];
       const isFit = this.names.indexOf(state.surface) < fits;
-      const [u, v, height] = terrain.walks[isFit ? state.rate : state.optimizer];
+      const [u, v, height] = walkOf();
       const last = u.length - 1;
-      this.step.input.max = last;
       const at = Math.min(state.step, last);
       const inside = (k) => within(terrain.x, u[k]) && within(terrain.y, v[k]);
       let end = 0;
       while (end < at && inside(end + 1)) end += 1;
       const out = end < at;
-      const walk = u.slice(0, end + 1).map((_, k) => [u[k], v[k], height[k]]);
+      const point = (k) => [u[k], v[k], height[k]];
+      const walk = u.slice(0, end + 1).map((_, k) => point(k));
+      if (out) walk.push(edge(terrain, point(end), point(end + 1)));
 
       for (const map of maps) map.hidden = map.dataset.surface !== state.surface;
       control("rate").hidden = !isFit;
@@ -32,7 +37,7 @@ class Downhill extends lesson.Element {
       const plot = lesson.plot(`downhill-${state.surface}`);
       document.getElementById(`downhill-${state.surface}-path`).setAttribute("d", plot.path(walk));
       const ball = document.getElementById(`downhill-${state.surface}-ball`);
-      ball.setAttribute("cx", plot.x(u[end]));
+      ball.setAttribute("cx", plot.x(u[end])); // Hidden where the run is outside.
       ball.setAttribute("cy", plot.y(v[end]));
       ball.setAttribute("r", out ? 0 : 6);
       this.perspective.draw(terrain, walk, !out, state.turn, state.tilt);
@@ -54,9 +59,19 @@ class Downhill extends lesson.Element {
     const turns = degrees(this.dataset.turns);
     const tilts = degrees(this.dataset.tilts);
     const set = (key, value) => { state[key] = value; show(); };
-    lesson.choice(this, "surface", (value) => { this.pause(); set("surface", value); });
-    lesson.choice(this, "optimizer", (value) => set("optimizer", Number(value)));
-    lesson.slider(this, "rate", rates, { said: (rate) => `α = ${rate}`, then: (_, place) => set("rate", place) });
+    // Another run has other steps; who stood at the end of one stands at its end.
+    const change = (key, value) => {
+      const isEnd = this.at >= this.last;
+      state[key] = value;
+      if (!ready) return;
+      this.pause();
+      const last = walkOf()[0].length - 1;
+      this.step.input.max = last;
+      this.step.set(isEnd ? last : Math.min(state.step, last));
+    };
+    lesson.choice(this, "surface", (value) => change("surface", value));
+    lesson.choice(this, "optimizer", (value) => change("optimizer", Number(value)));
+    lesson.slider(this, "rate", rates, { said: (rate) => `α = ${rate}`, then: (_, place) => change("rate", place) });
     const most = Math.max(...Object.values(terrains).flatMap((one) => one.walks.map((walk) => walk[0].length)));
     this.step = lesson.slider(this, "step", Array.from({ length: most }, (_, k) => k), {
       said: (place) => `step ${place * terrains[state.surface].every}`,
@@ -66,6 +81,9 @@ class Downhill extends lesson.Element {
     this.turn = lesson.slider(this, "turn", turns, { said, then: (angle) => set("turn", angle) });
     this.tilt = lesson.slider(this, "tilt", tilts, { said, then: (angle) => set("tilt", angle) });
     ready = true;
+    const last = walkOf()[0].length - 1;
+    this.step.input.max = last;
+    if (state.step > last) this.step.set(last);
     show();
 
     const acts = { back: () => this.go(this.at - 1), on: () => this.go(this.at + 1), play: () => this.toggle() };
@@ -118,6 +136,16 @@ class Downhill extends lesson.Element {
 }
 
 const within = (axis, value) => value >= axis[0] && value <= axis[axis.length - 1];
+
+// Where the straight line to a point outside is cut by the edge of the drawing.
+const edge = ({ x, y }, from, to) => {
+  const parts = [x, y].map((axis, k) => {
+    const end = to[k] > from[k] ? axis[axis.length - 1] : axis[0];
+    return to[k] === from[k] ? 1 : (end - from[k]) / (to[k] - from[k]);
+  });
+  const part = Math.min(...parts);
+  return from.map((value, k) => value + part * (to[k] - value));
+};
 
 // A surface in perspective without vanishing points: faces from the far ones to the near
 // ones, then the walk, so that it is never hidden.
