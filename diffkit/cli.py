@@ -20,6 +20,7 @@ import diffkit as dk
 from diffkit import (
     cli_bench,
     cli_compare,
+    cli_exercise,
     cli_formula,
     cli_lesson,
     cli_report,
@@ -89,6 +90,7 @@ def cli() -> None:
       diffkit results --experiment cost_vs_depth
       diffkit report --check
       diffkit lesson open
+      diffkit exercise list
       diffkit bench gate --base origin/main
       diffkit compare --sizes 10,64,32,1 --batch 32
       diffkit check losses.py:mean_square
@@ -165,6 +167,7 @@ cli.add_command(cli_results.results)
 cli.add_command(cli_results.compare_runs)
 cli.add_command(cli_report.report_command)
 cli.add_command(cli_lesson.lesson_group)
+cli.add_command(cli_exercise.exercise_group)
 cli.add_command(cli_train.train_command)
 cli.add_command(cli_train.predict_command)
 cli.add_command(cli_formula.formula_command)

@@ -1,3 +1,4 @@
+from . import exercises as exercises
 from .build import Built as Built
 from .build import build as build
 from .build import is_stale as is_stale

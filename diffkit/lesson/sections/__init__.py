@@ -6,6 +6,7 @@ from diffkit.lesson.section import Section
 from diffkit.lesson.sections import (
     backward,
     downhill,
+    exercises,
     fading,
     loop,
     one_weight,
@@ -25,4 +26,5 @@ SECTIONS: tuple[Section, ...] = (
     training.SECTION,
     fading.SECTION,
     student.SECTION,
+    exercises.SECTION,
 )
