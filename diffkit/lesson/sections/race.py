@@ -16,9 +16,9 @@ from diffkit.report import numbers
 NAME = "race"
 #: Lane -> what the lesson calls it, and its colour.
 LANES: Mapping[str, tuple[str, int]] = {
-    "finite_differences_central": ("Way 1: nudge every weight", 2),
-    "symbolic_expanded": ("Way 2: write the formula", 4),
-    "autodiff": ("Way 3: remember and reuse", 1),
+    "finite_differences_central": ("Way one: nudge every weight", 2),
+    "symbolic_expanded": ("Way two: write the formula", 4),
+    "autodiff": ("Way three: remember and reuse", 1),
 }
 CENTRAL, FORMULA, REVERSE = LANES
 SECONDS, RATIO = "gradient_seconds", "gradient_engine_ratio"
