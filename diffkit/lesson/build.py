@@ -228,7 +228,24 @@ def _assets(folder: str, suffix: str) -> str:
 def _texts(folder: str, suffix: str, names: Sequence[str]) -> list[str]:
     here = Path(__file__).parent / folder
     paths = [here / f"{name}.{suffix}" for name in names]
-    return [path.read_text("utf-8") for path in paths if path.exists()]
+    return [without_notes(path.read_text("utf-8")) for path in paths if path.exists()]
+
+
+def without_notes(text: str) -> str:
+    r"""A script or style sheet without indentation and without lines of comment.
+
+    The page is handed around, the files are read: see ``script`` and ``style``.
+
+    >>> print(without_notes("// Why.\nif (a) {\n  go();  // now\n}"))
+    if (a) {
+    go();  // now
+    }
+    >>> print(without_notes("/* Type,\n   colours. */\n.a { top: 0; }"))
+    .a { top: 0; }
+    """
+    text = re.sub(r"^\s*/\*.*?\*/\s*$", "", text, flags=re.DOTALL | re.MULTILINE)
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def _digest(text: str) -> str:

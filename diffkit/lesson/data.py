@@ -2,7 +2,8 @@
 
 A `Number` writes itself as ``<data>`` with the address of its row, so that a reader can
 ask the page where a figure comes from, and a test can look each of them up again. An
-address reads ``EXPERIMENT/METRIC?backend=…&PARAMETER=…#SAMPLE``.
+address reads ``EXPERIMENT/METRIC?backend=…;PARAMETER=…#SAMPLE``; without a backend it
+is that of reverse mode, ``autodiff``.
 """
 
 from __future__ import annotations
@@ -157,18 +158,22 @@ def given(value: object) -> Markup:
 
 
 def address(row: Row, sample: int | None = None) -> str:
-    """Where a value stands: ``EXPERIMENT/METRIC?backend=…&PARAMETER=…#SAMPLE``.
+    """Where a value stands: ``EXPERIMENT/METRIC?backend=…;PARAMETER=…#SAMPLE``.
+
+    What most have goes without saying: there are hundreds of addresses in a page.
 
     >>> from diffkit.measure import case
     >>> address(case("e", "autodiff", depth=4).row("work_value", 1), sample=3)
-    'e/work_value?backend=autodiff&depth=4#3'
+    'e/work_value?depth=4#3'
     """
-    query = [("backend", row.backend), *row.parameters]
-    # The usual seed goes without saying, and so does what the case does not have.
-    query += [("seed", row.seed)] if row.seed else []
-    text = f"{row.experiment}/{quote(row.metric)}?" + urlencode(
-        [(name, value) for name, value in query if value not in (None, "")]
+    usual = {"backend": "autodiff", "seed": 0}
+    facts = [("backend", row.backend), *row.parameters, ("seed", row.seed)]
+    query = ";".join(
+        urlencode([(name, value)])
+        for name, value in facts
+        if value not in (None, "") and usual.get(name) != value
     )
+    text = f"{row.experiment}/{quote(row.metric)}" + (f"?{query}" if query else "")
     return text if sample is None else f"{text}#{sample}"
 
 

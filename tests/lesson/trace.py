@@ -77,11 +77,15 @@ class Tables:
 
     def written(self, address: str) -> str:
         """The number at an address, as the file writes it; raises `LookupError`."""
-        path, _, query = address.partition("?")
-        query, _, sample = query.partition("#")
+        place, _, sample = address.partition("#")
+        path, _, query = place.partition("?")
         experiment, _, metric = path.partition("/")
-        asked = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
-        backend = asked.pop("backend")
+        asked = dict(
+            parse_qsl(
+                query, keep_blank_values=True, strict_parsing=bool(query), separator=";"
+            )
+        )
+        backend = asked.pop("backend", "autodiff")
         parameters = tuple(sorted((k, v) for k, v in asked.items() if v != ""))
         lines = self.lines(experiment).get((unquote(metric), backend, parameters), [])
         every = {
