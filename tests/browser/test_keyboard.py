@@ -28,7 +28,8 @@ FOCUS = """() => {
   if (!e || e === document.body) return null;
   const style = getComputedStyle(e), box = e.getBoundingClientRect();
   const bar = document.querySelector('.tour')?.getBoundingClientRect();
-  const under = bar && !e.closest('.tour') && bar.height ? bar.bottom : 0;
+  const stuck = bar && !e.closest('.tour') && bar.top <= 1;
+  const under = stuck ? bar.bottom : 0;
   const ring = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
   return {
     mark: e.mark, section: e.closest('main > section')?.id || '',
@@ -48,6 +49,17 @@ PRINT = """() => {
     .map((e) => [e.value, e.checked, e.open]);
   return JSON.stringify([section.innerHTML, state, location.href,
     document.documentElement.className, document.documentElement.dataset.theme]);
+}"""
+
+#: Go back to what had the focus; count the buttons beside one, or go to one of them.
+FIND = """(mark) => [...document.querySelectorAll('main *')]
+  .find((e) => e.mark === mark).focus()"""
+NEIGHBOURS = """([mark, place]) => {
+  const own = [...document.querySelectorAll('button')].find((e) => e.mark === mark);
+  const others = [...own.parentElement.querySelectorAll('button')]
+    .filter((e) => e !== own);
+  if (place !== null) others[place].focus();
+  return others.length;
 }"""
 
 VALUE = "() => document.activeElement.value"
@@ -141,13 +153,15 @@ def test_every_control_is_moved_by_keys(opened, name):
         for stop in stops
         if stop["mark"] not in reached and stop["group"] not in groups
     ] == []
-    # 'Previous' has nothing before it until 'Next' was pressed.
+    # 'Previous' has nothing before it until 'Next' was pressed, and the reverse.
     for focus in idle:
-        page.evaluate(
-            """(mark) => [...document.querySelectorAll('*')]
-                 .find((e) => e.mark === mark).focus()""",
-            focus["mark"],
-        )
+        if focus["kind"] == "button":
+            for place in reversed(
+                range(page.evaluate(NEIGHBOURS, [focus["mark"], None]))
+            ):
+                page.evaluate(NEIGHBOURS, [focus["mark"], place])
+                push(page, focus)
+        page.evaluate(FIND, focus["mark"])
         assert moved(page, focus), f"keys change nothing: {focus['what']}"
 
 

@@ -202,11 +202,11 @@ def test_a_page_of_gaps_runs_without_error(opened, tmp_path):
     assert page.locator(".gap").count() == len(built.gaps)
 
 
-@pytest.mark.parametrize("section", SECTIONS, ids=NAMES)
+@pytest.mark.parametrize(
+    "section", [one for one in SECTIONS if one.experiments], ids=lambda one: one.name
+)
 def test_a_page_with_one_section_only_missing_runs(opened, tmp_path, section):
     """No section's script stands on another's data."""
-    if not section.experiments:
-        pytest.skip("a section without rows")
     reports = partial.linked(tmp_path / "reports")
     (reports / section.experiments[0] / "data.csv").unlink()
     built = lesson.build(measure.discover(ROOT), reports)

@@ -5,6 +5,7 @@ The rows are looked up here by what they are called, not as the sections do it.
 
 from __future__ import annotations
 
+import csv
 import itertools
 import re
 from decimal import Decimal
@@ -25,7 +26,8 @@ SET = """([name, every]) => {
     }
     const texts = (what) => [...section.querySelectorAll(what)]
       .map((e) => e.textContent.trim());
-    return { outputs: texts('output'), said: texts('.readout') };
+    return { outputs: texts('output'), said: texts('.readout'),
+      items: texts('.lanes-said li') };
   });
 }"""
 
@@ -213,3 +215,114 @@ def test_student_threshold(section):
                 for metric in ("threshold_value", "reached_value", "false_alarms_value")
             ]
             shows(text, *expected)
+
+
+def test_race(section):
+    """Each lane of each network: what it took, or how it was stopped and why."""
+    shown = section("race")
+    ways = ("finite_differences_central", "symbolic_expanded", "autodiff")
+    metrics = (
+        *("gradient_seconds", "run_operations", "primal_evaluations"),
+        "prepare_seconds",
+    )
+    stops = 0
+    for depth, width in itertools.product(
+        shown.options("depth"), shown.options("width")
+    ):
+        network = {"depth": depth, "width": width}
+        (one,) = shown.set([network])
+        assert len(one["items"]) == len(ways)
+        times = []
+        for way, text in zip(ways, one["items"], strict=True):
+            said = text.partition(". ")[2].replace("one evaluation", "1 evaluation")
+            if said.startswith("Stopped"):
+                stops += 1
+                status, message = stop_of(shown, way, network)
+                assert said == f"Stopped, {status.replace('_', ' ')}: {message}."
+            else:
+                shows(
+                    said, *(shown.value(metric, way, **network) for metric in metrics)
+                )
+                times.append(shown.value("gradient_seconds", way, **network))
+        (said,) = [text for text in one["said"] if "First: " in text]
+        assert said.startswith(f"{depth} hidden layers of {width} units. ")
+        shows(said.rpartition(", ")[2], min(times))
+    assert stops > 0
+
+
+def stop_of(shown, way, network):
+    """Status and message of a cell that was stopped, from the file itself."""
+    path = shown.tables.reports / shown.experiment / "data.csv"
+    with open(path, encoding="utf-8", newline="") as file:
+        (found,) = [
+            (line["status"], line["message"])
+            for line in csv.DictReader(file)
+            if line["backend"] == way
+            and line["metric"] == "cell_seconds"
+            and all(line[key] == value for key, value in network.items())
+        ]
+    return found
+
+
+FITS = {"mse": "Squared error", "mae": "Absolute error", "huber": "Huber's loss"}
+OPTIMIZERS = ("sgd", "momentum", "adam")
+
+
+def test_downhill(section):
+    """At each of some steps of every run: where it is, and how high."""
+    fits = section("downhill", "learning_rate")
+    made = section("downhill", "landscapes")
+    steps = fits.places("step")[::12]
+    for surface in fits.options("surface"):
+        fitted = surface in FITS
+        runs = fits.places("rate") if fitted else range(len(OPTIMIZERS))
+        key = "rate" if fitted else "optimizer"
+        for run, step in itertools.product(runs, steps):
+            (one,) = fits.set([{"surface": surface, key: run, "step": step}])
+            (text,) = one["said"]
+            if fitted:
+                rate = one["outputs"][0].removeprefix("α = ")
+                names = [f"rate_{rate}_{part}" for part in ("w_value", "b_value")]
+                names.append(f"rate_{rate}_run_loss")
+                rows, where = fits, {"problem": f"fit_{surface}"}
+                assert text.startswith(f"{FITS[surface]}, α = {rate}, step ")
+            else:
+                parts = ("u_value", "v_value", "path_loss")
+                names = [f"{OPTIMIZERS[run]}_{part}" for part in parts]
+                rows, where = made, {"surface": surface}
+            at = int(re.search(r", step (\d+): ", text)[1])
+            said = text.partition(f", step {at}: ")[2]
+            said = re.sub(r" That is outside.*| Here the run.*", "", said)
+            shows(said, *(rows.samples(name, **where)[at] for name in names))
+
+
+def test_training(section):
+    """The loss of an epoch, and its share of what the whole training took."""
+    shown = section("training", "train_three_ways")
+    ways = {
+        "reverse mode": "autodiff",
+        "symbols, shared": "symbolic_shared",
+        "central differences": "finite_differences_central",
+    }
+    one_way = {"part": "ways"}
+    seconds = shown.value("gradient_seconds", "autodiff", **one_way)
+    whole = {
+        way: {
+            "evaluations": shown.value("primal_evaluations", way, **one_way),
+            "seconds": seconds
+            * shown.value("gradient_over_reverse_ratio", way, **one_way),
+        }
+        for way in ways.values()
+    }
+    losses = {way: shown.samples("train_loss", way, **one_way) for way in whole}
+    for axis, place in itertools.product(shown.options("axis"), shown.places("epoch")):
+        (one,) = shown.set([{"axis": axis, "epoch": place}])
+        (text,) = one["said"]
+        assert text.startswith(f"Loss of epoch {place + 1}: ")
+        for said in text.rstrip(".").partition(": ")[2].split("; "):
+            name = next(name for name in ways if said.startswith(name))
+            way = ways[name]
+            expected = [losses[way][place]]
+            if axis != "epochs":
+                expected.append(whole[way][axis] * (place + 1) / len(losses[way]))
+            shows(said.removeprefix(name), *expected)
