@@ -40,24 +40,24 @@ class Downhill extends lesson.Element {
       ball.setAttribute("cx", plot.x(u[end])); // Hidden where the run is outside.
       ball.setAttribute("cy", plot.y(v[end]));
       ball.setAttribute("r", out ? 0 : 6);
-      this.perspective.draw(terrain, walk, !out, state.turn, state.tilt);
+      this.perspective.draw(terrain, walk, !out, 3.6 * state.turn, state.tilt);
 
       const who = isFit ? `${terrain.title}, α = ${rates[state.rate]}` : `${terrain.title}, ${optimizers[state.optimizer]}`;
       const [a, b] = isFit ? ["w", "b"] : ["u", "v"];
       const lost = isFit && last < 60 && at === last ? " Here the run was stopped: it had left every bound." : "";
       const gone = out ? " That is outside of the drawing." : "";
       readout.textContent = `${who}, step ${at * terrain.every}: ${a} = ${lesson.number(u[at])}, ${b} = ${lesson.number(v[at])}, ${isFit ? "loss" : "height"} ${lesson.number(height[at])}.${gone}${lost}`;
-      this.perspective.say(`${who}, in perspective, turned by ${state.turn} and tilted by ${state.tilt} degrees. The ball is ${out ? "outside of the drawing" : `at ${a} = ${lesson.number(u[at])}, ${b} = ${lesson.number(v[at])}`}.`);
+      this.perspective.say(`${who}, in perspective, turned by ${lesson.number(state.turn)} % of a full turn and tilted by ${state.tilt}°. The ball is ${out ? "outside of the drawing" : `at ${a} = ${lesson.number(u[at])}, ${b} = ${lesson.number(v[at])}`}.`);
       this.at = at;
       this.last = last;
     };
 
-    const degrees = (text) => {
+    const settings = (text) => {
       const [low, high, step] = text.split(",").map(Number);
       return Array.from({ length: (high - low) / step + 1 }, (_, k) => low + k * step);
     };
-    const turns = degrees(this.dataset.turns);
-    const tilts = degrees(this.dataset.tilts);
+    const turns = settings(this.dataset.turns);
+    const tilts = settings(this.dataset.tilts);
     const set = (key, value) => { state[key] = value; show(); };
     // Another run has other steps; who stood at the end of one stands at its end.
     const change = (key, value) => {
@@ -77,9 +77,10 @@ class Downhill extends lesson.Element {
       said: (place) => `step ${place * terrains[state.surface].every}`,
       then: (place) => set("step", place),
     });
-    const said = (angle) => `${angle}°`.replace("-", "−");
-    this.turn = lesson.slider(this, "turn", turns, { said, then: (angle) => set("turn", angle) });
-    this.tilt = lesson.slider(this, "tilt", tilts, { said, then: (angle) => set("tilt", angle) });
+    this.turn = lesson.slider(this, "turn", turns, {
+      said: (turn) => `${lesson.number(turn)} % of a full turn`, then: (turn) => set("turn", turn),
+    });
+    this.tilt = lesson.slider(this, "tilt", tilts, { said: (tilt) => `${tilt}°`, then: (tilt) => set("tilt", tilt) });
     ready = true;
     const last = walkOf()[0].length - 1;
     this.step.input.max = last;
@@ -93,7 +94,8 @@ class Downhill extends lesson.Element {
     this.drag(turns, tilts);
   }
 
-  go(place) { this.step.set(Math.min(Math.max(place, 0), this.last)); }
+  // After the last step comes the first again, and before the first the last.
+  go(place) { this.step.set((place + this.last + 1) % (this.last + 1)); }
 
   // As the steps of the page do: where motion is not wanted, Play goes one step on.
   toggle() {
@@ -124,7 +126,7 @@ class Downhill extends lesson.Element {
     });
     view.addEventListener("pointermove", (event) => {
       if (!from) return;
-      const turn = from.turn + Math.round((event.clientX - from.x) / 8);
+      const turn = from.turn + Math.round((event.clientX - from.x) / 11);
       const round = turns.length - 1; // The first and the last are one direction.
       const tilt = Math.min(Math.max(from.tilt + Math.round((event.clientY - from.y) / 12), 0), tilts.length - 1);
       const wrapped = ((turn % round) + round) % round;

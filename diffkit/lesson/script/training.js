@@ -9,7 +9,7 @@ class Training extends lesson.Element {
     const cost = {
       epochs: (way, epoch) => epoch,
       evaluations: (way, epoch) => (way.evaluations * epoch) / epochs,
-      seconds: (way, epoch) => (way.seconds * way.ratio * epoch) / epochs,
+      seconds: (way, epoch) => (way.seconds * epoch) / epochs,
     };
     const words = {
       epochs: () => "",

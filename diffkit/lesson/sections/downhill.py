@@ -27,8 +27,10 @@ OPTIMIZERS = {"sgd": "descent", "momentum": "momentum", "adam": "Adam"}
 SHOWN = (0.02, 0.1, 0.95, 1.9)
 #: Points of a walk, and of a side of the surface in perspective, that are handed over.
 MOST, SIDE = 61, 25
-#: Settings of the view: degrees of turn and of tilt.
-TURNS, TILTS = (-180, 180, 5), (10, 90, 5)
+#: Settings of the view: hundredths of a full turn, and degrees of tilt.
+TURNS, TILTS = (-50, 50, 2), (10, 90, 5)
+#: Where the slider of steps begins: far enough that there is a way to see.
+BEGIN = 20
 
 
 def view(data: Data) -> View:
@@ -44,8 +46,8 @@ def view(data: Data) -> View:
             "places": (len(rates), MOST, _count(TURNS), _count(TILTS)),
             "starts": (
                 rates.index(0.1) if 0.1 in rates else 0,
-                MOST - 1,
-                _place(TURNS, -35),
+                BEGIN,
+                _place(TURNS, -10),
                 _place(TILTS, 35),
             ),
             "choices": [(one.name, one.title) for one in terrains],

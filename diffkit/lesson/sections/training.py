@@ -39,17 +39,16 @@ class Run:
     way: str
     losses: tuple[float, ...]
     evaluations: Number
-    seconds_of_reverse: Number
-    over_reverse: Number
+    seconds: Number
 
     def cost(self, axis: str, epoch: int) -> float:
         """What has been spent when an epoch ends: every gradient costs the same."""
-        part = epoch / len(self.losses)
-        if axis == "evaluations":
-            return float(self.evaluations) * part
-        if axis == "seconds":
-            return float(self.seconds_of_reverse) * float(self.over_reverse) * part
-        return epoch
+        whole = {
+            "epochs": len(self.losses),
+            "evaluations": self.evaluations,
+            "seconds": self.seconds,
+        }
+        return float(whole[axis]) * epoch / len(self.losses)
 
 
 def view(data: Data) -> View:
@@ -104,8 +103,7 @@ def view(data: Data) -> View:
                     "name": WAYS[run.way],
                     "loss": run.losses,
                     "evaluations": float(run.evaluations),
-                    "seconds": float(run.seconds_of_reverse),
-                    "ratio": float(run.over_reverse),
+                    "seconds": float(run.seconds),
                 }
                 for run in runs
             ]
@@ -127,14 +125,11 @@ def _share(rows: Measured, part: str) -> Number:
 
 
 def _run(rows: Measured, way: str) -> Run:
-    one = {"part": "ways"}
-    over = "gradient_over_reverse_ratio"
     return Run(
         way,
-        rows.samples("train_loss", way, **one),
+        rows.samples("train_loss", way, part="ways"),
         _of(rows, "primal_evaluations", way),
-        _of(rows, "gradient_seconds", "autodiff"),
-        _of(rows, over, way),
+        _of(rows, "gradient_seconds", way),
     )
 
 
