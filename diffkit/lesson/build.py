@@ -146,7 +146,7 @@ def _shown(section: Section, data: Data, gaps: list[str]) -> _Shown:
         body, payload = "", None
     else:
         payload = None if view.payload is None else Markup(compact_json(view.payload))
-        notes += _other_versions(section, data)
+        notes += [*view.gaps, *_other_versions(section, data)]
     gaps += [f"Section {number}, {section.title}: {note}" for note in notes]
     return _Shown(section, Markup(body), payload, tuple(notes))
 
@@ -156,7 +156,7 @@ def _other_versions(section: Section, data: Data) -> list[str]:
         f"{name} was measured by diffkit {', '.join(sorted(others))}, and this is "
         f"{_version()}. Run '{data[name].command}'."
         for name in section.experiments
-        if (others := data[name].versions - {_version()})
+        if data.has(name) and (others := data[name].versions - {_version()})
     ]
 
 
@@ -165,7 +165,7 @@ def _version() -> str:
 
 
 def _commands(section: Section, data: Data) -> Mapping[str, str]:
-    return {name: data[name].command for name in section.experiments}
+    return {name: data.command(name) for name in section.experiments}
 
 
 def compact_json(payload: Any) -> str:

@@ -3,23 +3,28 @@
 A `Number` writes itself as ``<data>`` with the address of its row, so that a reader can
 ask the page where a figure comes from, and a test can look each of them up again. An
 address reads ``EXPERIMENT/METRIC?backend=…;PARAMETER=…#SAMPLE``; without a backend it
-is that of reverse mode, ``autodiff``.
+is that of reverse mode, ``autodiff``. All rows of a metric together are
+``EXPERIMENT/METRIC?*#sum`` (or ``#count``).
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote, urlencode
 
 from markupsafe import Markup, escape
 
 from diffkit.errors import DiffkitError, ReportError
+from diffkit.measure.experiment import Found
 from diffkit.measure.rows import CELL_METRIC, Row, Scalar
 from diffkit.report import compact, page
+from diffkit.report.chapters import Chapter
 from diffkit.report.lookup import rows_of
 from diffkit.report.numbers import SUPERSCRIPT
 from diffkit.report.table import read_rows
@@ -193,11 +198,11 @@ class Measured:
 
     @cached_property
     def versions(self) -> frozenset[str]:
-        """Versions of diffkit that measured."""
+        """Versions of diffkit that measured; a row cut short does not say."""
         return frozenset(
             word.removeprefix("diffkit=")
             for row in self.rows
-            for word in row.versions.split()
+            for word in (row.versions or "").split()
             if word.startswith("diffkit=")
         )
 
@@ -272,6 +277,24 @@ class Measured:
         text = words(value) if words else compact.show(row.metric, value)
         return Number(value, (address(row, sample),), "value", text)
 
+    def whole(
+        self, metric: str, how: Literal["sum", "count"], words: Words | None = None
+    ) -> Number:
+        """All values of a metric together; its address is ``EXPERIMENT/METRIC?*#HOW``.
+
+        >>> from diffkit.measure import case
+        >>> rows = [case("e", "null", n=n).row("work_seconds", n) for n in (1, 2)]
+        >>> print(Measured("e", rows, "quick").whole("work_seconds", "sum").__html__())
+        <data value="3.0" data-from="e/work_seconds?*#sum">3.00 s</data>
+        """
+        values = [row.value or 0.0 for row in self.having(metric)]
+        value = math.fsum(values) if how == "sum" else float(len(values))
+        said = words or (
+            partial(compact.show, metric) if how == "sum" else "{:,.0f}".format
+        )
+        place = f"{self.name}/{quote(metric)}?*#{how}"
+        return Number(value, (place,), "value", said(value))
+
     def stop(
         self, backend: str | None = None, **parameters: Scalar
     ) -> tuple[str, str] | None:
@@ -298,6 +321,42 @@ class Data:
         if name not in self._read:
             self._read[name] = self._load(name)
         return self._read[name]
+
+    def has(self, name: str) -> bool:
+        """Whether the data of an experiment are there and can be read."""
+        try:
+            return bool(self[name].rows)
+        except GapError:
+            return False
+
+    def command(self, name: str) -> str:
+        """What measures an experiment, again or for the first time."""
+        try:
+            return self[name].command
+        except GapError as gap:
+            return gap.command
+
+    @property
+    def experiments(self) -> list[Found]:
+        """The experiments that are known, measured or not."""
+        return [one for one in self._experiments.values() if isinstance(one, Found)]
+
+    def chapter(self, name: str) -> Chapter:
+        """What an experiment finds in its rows; raises `GapError` where it cannot."""
+        measured = self[name]
+        found = self._experiments.get(name)
+        if not isinstance(found, Found):
+            raise GapError(name, "no experiment of that name is here", measured.mode)
+        if any(row.versions is None for row in measured.rows):
+            raise GapError(name, "a row of its data is cut short", measured.mode)
+        experiment = found.experiment
+        try:
+            findings = experiment.findings(measured.rows)
+        except Exception as error:
+            # Its rows may be of another version of it.
+            said = f"its findings cannot be made ({type(error).__name__}: {error})"
+            raise GapError(name, said, measured.mode) from error
+        return Chapter(name, experiment.question, verdicts=findings.verdicts)
 
     def _load(self, name: str) -> Measured:
         folder = self.reports / name

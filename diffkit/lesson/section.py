@@ -14,11 +14,13 @@ class View:
     """What a section's template is given.
 
     ``facts`` are its variables: numbers, tables, drawings. ``payload`` is handed to the
-    section's script as JSON; it holds rows only, rounded to what can be shown.
+    section's script as JSON; it holds rows only, rounded to what can be shown. ``gaps``
+    says what is missing in a section that can be shown without it.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     payload: Mapping[str, Any] | None = None
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,14 +20,15 @@ VOID = frozenset(
     )
 )
 #: Where digits may stand: what was looked up, chosen, quoted, calculated or drawn (what
-#: script writes is not in the file). A gap names the row that is missing.
+#: script writes is not in the file). A gap names the row that is missing; what
+#: stands in `verdict-words` is compared with the experiments' findings elsewhere.
 ELEMENTS = frozenset(
     (
         *("data", "math", "code", "pre", "kbd", "svg", "q", "script", "style"),
         *("option",),
     )
 )
-CLASSES = frozenset(("given", "no", "gap"))
+CLASSES = frozenset(("given", "no", "gap", "verdict-words"))
 #: A sentence ends with one of these.
 BLOCKS = frozenset(
     (

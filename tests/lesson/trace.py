@@ -75,11 +75,16 @@ class Tables:
                 found[place].append(Line(line[value], line[samples]))
         return found
 
-    def written(self, address: str) -> str:
-        """The number at an address, as the file writes it; raises `LookupError`."""
+    def written(self, address: str) -> str | Decimal:
+        """The number at an address, as the file writes it; raises `LookupError`.
+
+        An address that ends in ``?*#sum`` or ``?*#count`` is of all rows of the metric.
+        """
         place, _, sample = address.partition("#")
         path, _, query = place.partition("?")
         experiment, _, metric = path.partition("/")
+        if query == "*":
+            return self._whole(experiment, unquote(metric), sample)
         asked = dict(
             parse_qsl(
                 query, keep_blank_values=True, strict_parsing=bool(query), separator=";"
@@ -95,6 +100,17 @@ class Tables:
         if len(every) != 1:
             raise LookupError(f"{address} is found {len(every)} times")
         return every.pop()
+
+    def _whole(self, experiment: str, metric: str, how: str) -> Decimal:
+        values = [
+            Decimal(line.value)
+            for (what, _, _), lines in self.lines(experiment).items()
+            for line in lines
+            if what == metric
+        ]
+        if not values:
+            raise LookupError(f"{experiment} has no {metric}")
+        return {"sum": sum(values, Decimal(0)), "count": Decimal(len(values))}[how]
 
     def known(self, experiment: str) -> Iterator[float]:
         """All numbers of an experiment: values, samples, parameters, in metrics too."""
@@ -150,7 +166,7 @@ def agrees(words: str, value: str) -> bool:
     return said is not None and said.agrees(Decimal(value))
 
 
-def _one(found: list[str]) -> str:
+def _one(found: list[str]) -> str | Decimal:
     (value,) = found
     return value
 

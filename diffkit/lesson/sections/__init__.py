@@ -6,6 +6,7 @@ from diffkit.lesson.section import Section
 from diffkit.lesson.sections import (
     backward,
     downhill,
+    errata,
     exercises,
     fading,
     loop,
@@ -17,7 +18,7 @@ from diffkit.lesson.sections import (
     training,
 )
 
-SECTIONS: tuple[Section, ...] = (
+_OTHERS: tuple[Section, ...] = (
     race.SECTION,
     one_weight.SECTION,
     loop.SECTION,
@@ -30,3 +31,5 @@ SECTIONS: tuple[Section, ...] = (
     student.SECTION,
     exercises.SECTION,
 )
+#: The errata name the sections that show what a claim is about.
+SECTIONS: tuple[Section, ...] = (*_OTHERS, errata.section(_OTHERS))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import Any
-
-from markupsafe import Markup, escape
 
 from diffkit.lesson.data import Data
 from diffkit.lesson.exercises import EXERCISES, KINDS, Exercise, how_to_answer
 from diffkit.lesson.exercises.exercise import LETTERS, Choice, Numbers
 from diffkit.lesson.section import Section, View
+from diffkit.lesson.words import words
 
 NAME = "exercises"
 #: What a kind asks for.
@@ -70,19 +68,6 @@ def _expected(number: int) -> list[tuple[str, str]]:
     assert isinstance(answer, Numbers)
     values = (f"{value:.7g}".replace("-", "−") for value in answer.expected())
     return list(zip(answer.entries, values, strict=True))
-
-
-def words(text: str) -> Markup:
-    """A text whose `code` stands between backticks, as HTML.
-
-    >>> print(words("`w = 1` < it"))
-    <code>w = 1</code> &lt; it
-    """
-    parts = re.split(r"`([^`]*)`", text)
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
-        for place, part in enumerate(parts)
-    )
 
 
 SECTION = Section(
