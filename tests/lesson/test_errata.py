@@ -3,6 +3,7 @@
 import csv
 import re
 import tomllib
+from importlib import import_module
 
 import pytest
 
@@ -12,7 +13,7 @@ from diffkit.lesson.sections import SECTIONS, errata
 from diffkit.report.table import read_rows
 from tests.lesson.conftest import REPORTS, ROOT
 from tests.lesson.markup import read
-from tests.lesson.partial import changed, linked
+from tests.lesson.partial import linked
 
 
 @pytest.fixture(scope="module")
@@ -146,23 +147,25 @@ def test_machine_and_versions_are_those_of_the_rows(section):
             assert {row["machine"], row["versions"]} <= codes
 
 
-def built_without(registry, tmp_path, *names, change=None):
-    reports = linked(tmp_path)
-    for name in names:
-        if change is None:
-            (reports / name / "data.csv").unlink()
-        else:
-            changed(reports, name, change)
-    built = lesson.build(registry, reports)
-    page = read(built.html)
-    section = next(
-        s for s in page.every("section") if s.attributes.get("id") == "errata"
-    )
-    return built, section
+@pytest.fixture
+def without(registry, tmp_path, monkeypatch):
+    """The section alone, built without the data of an experiment."""
+
+    def without(name):
+        monkeypatch.setattr(
+            import_module("diffkit.lesson.build"), "SECTIONS", SECTIONS[-1:]
+        )
+        reports = linked(tmp_path)
+        (reports / name / "data.csv").unlink()
+        built = lesson.build(registry, reports)
+        (section,) = read(built.html).every("section")
+        return built, section
+
+    return without
 
 
-def test_without_an_experiment_its_claims_say_what_to_run(registry, tmp_path):
-    built, section = built_without(registry, tmp_path, "memory")
+def test_without_an_experiment_its_claims_say_what_to_run(without):
+    built, section = without("memory")
     gaps = [gap for gap in built.gaps if "Section A" in gap]
     assert len(gaps) == 1
     assert "Run 'diffkit run memory --quick'" in gaps[0]
@@ -174,8 +177,8 @@ def test_without_an_experiment_its_claims_say_what_to_run(registry, tmp_path):
     assert len(list(section.every("article"))) == 36
 
 
-def test_without_peers_there_is_no_gap(registry, tmp_path):
-    built, section = built_without(registry, tmp_path, "peers")
+def test_without_peers_there_is_no_gap(without):
+    built, section = without("peers")
     assert not [gap for gap in built.gaps if "Section A" in gap]
     (item,) = (li for li in section.every("li") if "CasADi" in li.text)
     assert "not measured here" in item.text
