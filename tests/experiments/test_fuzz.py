@@ -18,7 +18,7 @@ FOLDER = ROOT / "reports" / "fuzz"
 
 
 @pytest.mark.parametrize(
-    "mode, programs", [("quick", 500), ("full", 200_000)], ids=MODES
+    "mode, programs", [("quick", 500), ("full", 50_000)], ids=MODES
 )
 def test_every_way_judges_as_many_programs_each_once(mode, programs):
     cases = [c for c in EXPERIMENT.cases(mode) if c["part"] == "programs"]
@@ -28,18 +28,9 @@ def test_every_way_judges_as_many_programs_each_once(mode, programs):
         for seed in range(case["first"], case["first"] + case["programs"])
     ]
     assert seeds == list(range(programs))
-    judged = {
-        row.backend: row.value
-        for row in measured("programs", 8)
-        if row.metric == "programs_count"
-    }
-    # Every fourth by symbols, which take as long as all other ways together.
-    assert judged == {
-        "autodiff": 8,
-        "forward": 8,
-        "symbolic_shared": 2,
-        "finite_differences_central": 8,
-    }
+    ways = ("autodiff", "forward", "symbolic_shared", "finite_differences_central")
+    judged = [row for row in measured("programs", 1) if row.metric == "programs_count"]
+    assert [(row.backend, row.value) for row in judged] == [(way, 1) for way in ways]
 
 
 def measured(part, programs=0):
@@ -96,5 +87,5 @@ def test_no_committed_program_is_wrong():
     rows = report.read_rows(FOLDER / "data.csv")
     wrong = [row for row in rows if row.metric == "wrong_count"]
     cells = [c for c in EXPERIMENT.cases("full") if c["part"] == "programs"]
-    assert len(wrong) == 4 * len(cells) == 400
+    assert len(wrong) == 4 * len(cells) == 100
     assert all(row.value == 0 for row in wrong)
