@@ -179,18 +179,33 @@ def frame(
 def path(points: Iterable[Point], scale: Callable[[float, float], Point]) -> str:
     """The ``d`` of a polyline through points; breaks where one cannot be drawn.
 
-    >>> path([(0, 0), (1, 2)], lambda x, y: (10 * x, 10 * y))
-    'M0 0L10 20'
+    Steps from point to point, in tenths of a pixel: half as long as the places.
+
+    >>> path([(0, 0), (1, 2), (2, 1)], lambda x, y: (10 * x, 10 * y))
+    'M0 0l10 20 10-10'
     """
-    drawn, pen = [], "M"
+    drawn, pen = "", ""
+    at: tuple[int, int] | None = None
     for x, y in points:
         if not (math.isfinite(x) and math.isfinite(y)):
-            pen = "M"
+            at = None
             continue
-        a, b = scale(x, y)
-        drawn.append(f"{pen}{a:.4g} {b:.4g}")
-        pen = "L"
-    return "".join(drawn)
+        a, b = (round(10 * value) for value in scale(x, y))
+        if at is None:
+            drawn += f"M{_tenths(a)} {_tenths(b)}"
+            pen = "l"
+        else:
+            for step in (a - at[0], b - at[1]):
+                said = _tenths(step)
+                # A sign or a letter parts two numbers as well as a blank does.
+                drawn += pen + said if pen == "l" or said[0] == "-" else f" {said}"
+                pen = ""
+        at = a, b
+    return drawn
+
+
+def _tenths(value: int) -> str:
+    return f"{value / 10:g}"
 
 
 class Scale:
@@ -215,20 +230,18 @@ def _within(axis: Axis, value: float) -> float:
 
 def _grid(x: Axis, y: Axis, to: Scale, box: tuple[int, int, int, int]):
     left, right, top, bottom = box
-    for value, words in y.marks():
-        at = to(x.low, value)[1]
-        yield f'<path class="grid" d="M{left} {at:.5g}H{right}"/>'
-        yield (
-            f'<text class="tick" x="{left - 8}" y="{at + 4:.5g}" '
-            f'text-anchor="end">{escape(words)}</text>'
-        )
-    for value, words in x.marks():
-        at = to(value, y.low)[0]
-        yield f'<path class="grid" d="M{at:.5g} {bottom}v6"/>'
-        yield (
-            f'<text class="tick" x="{at:.5g}" y="{bottom + 20}" '
-            f'text-anchor="middle">{escape(words)}</text>'
-        )
+    heights = [(to(x.low, value)[1], words) for value, words in y.marks()]
+    places = [(to(value, y.low)[0], words) for value, words in x.marks()]
+    lines = "".join(f"M{left} {at:.4g}H{right}" for at, _ in heights)
+    lines += "".join(f"M{at:.4g} {bottom}v6" for at, _ in places)
+    yield f'<path class="grid" d="{lines}"/>'
+    yield '<g class="tick" text-anchor="end">'
+    for at, words in heights:
+        yield f'<text x="{left - 8}" y="{at + 4:.4g}">{escape(words)}</text>'
+    yield '</g><g class="tick" text-anchor="middle">'
+    for at, words in places:
+        yield f'<text x="{at:.4g}" y="{bottom + 20}">{escape(words)}</text>'
+    yield "</g>"
     yield f'<path class="axis" d="M{left} {top}V{bottom}H{right}"/>'
     yield (
         f'<text class="name" x="{(left + right) / 2:.5g}" y="{bottom + 42}" '
