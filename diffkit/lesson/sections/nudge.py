@@ -54,6 +54,8 @@ def view(data: Data) -> View:
     h = steps.samples("swept_step_value", "central", **PROGRAM)
     names = [size.network for size in sizes]
     start = names.index(NAMED) if NAMED in names else len(run) - 1
+    # The ends, the named one and one between; the drawing has all of them.
+    tabled = sorted({0, start // 2, start, len(run) - 1, len(sizes) - 1})
     best = steps.number("best_step_value", "central", words=_scientific, **PROGRAM)
     return View(
         {
@@ -63,7 +65,7 @@ def view(data: Data) -> View:
             "sizes": len(sizes),
             "start": start,
             "count_drawing": _count_drawing(run, sizes[-1]),
-            "count_lines": [_line(size) for size in sizes],
+            "count_lines": [_line(sizes[place]) for place in tabled],
             "formulas": [(name, said) for name, (said, _) in FORMULAS.items()],
             "steps": len(h),
             "step_start": min(range(len(h)), key=lambda k: abs(h[k] - float(best))),

@@ -29,8 +29,6 @@ SHOWN = {
     SECONDS: "time for one gradient",
     "run_operations": "operations for one gradient",
 }
-#: Depths and widths in the tables: the ends and the middle.
-TABLED = 3
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 214, 66, 24, 14, 52
 
 
@@ -54,8 +52,10 @@ def view(data: Data) -> View:
     rows = data["race"]
     networks = _networks(rows)
     depths, widths = (sorted({place[axis] for place in networks}) for axis in (0, 1))
-    depth, width = (_thinned(found)[-2:][0] for found in (depths, widths))
-    tabled = [(d, w) for d in _thinned(depths) for w in _thinned(widths)]
+    depth, width = (found[len(found) // 2] for found in (depths, widths))
+    # The corners of the grid and what is drawn; script shows the others.
+    tabled = [(d, w) for d in (depths[0], depths[-1]) for w in (widths[0], widths[-1])]
+    tabled.append((depth, width))
     runs = rows.having("primal_evaluations", CENTRAL)
     return View(
         {
@@ -116,13 +116,6 @@ def _handed(lane: Lane) -> Any:
     if lane.stop is not None:
         return {"stop": lane.stop}
     return [float(lane.numbers[metric]) for metric in HANDED]
-
-
-def _thinned(values: Sequence[int]) -> list[int]:
-    """The ends and the middle."""
-    if len(values) <= TABLED:
-        return list(values)
-    return [values[0], values[len(values) // 2], values[-1]]
 
 
 def _lines(metric: str, networks: Networks, tabled: Sequence[tuple[int, int]]):
