@@ -169,10 +169,10 @@ def _commands(section: Section, data: Data) -> Mapping[str, str]:
 
 
 def compact_json(payload: Any) -> str:
-    """JSON for a script element: nothing ends the element, numbers have five figures.
+    """JSON for a script element: nothing ends the element, numbers have four figures.
 
     >>> print(compact_json({"loss": [0.123456789, 3], "word": "</script>"}))
-    {"loss":[0.12346,3],"word":"\\u003c/script>"}
+    {"loss":[0.1235,3],"word":"\\u003c/script>"}
     """
     text = json.dumps(_rounded(payload), separators=(",", ":"), ensure_ascii=False)
     # Neither the end of the element nor a comment, which would swallow that end.
@@ -189,9 +189,9 @@ def _rounded(value: Any) -> Any:
     number = float(value)
     if number != number or number in (float("inf"), float("-inf")):
         return None
-    # What is counted is shown to the last digit.
-    counted = 1e5 <= abs(number) < 1e9
-    rounded = float(f"{number:.0f}" if counted else f"{number:.5g}")
+    # What is counted is shown to the last digit, all else with four figures.
+    counted = number.is_integer() or 1e5 <= abs(number) < 1e9
+    rounded = float(f"{number:.0f}" if counted else f"{number:.4g}")
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 

@@ -18,8 +18,8 @@ SMALL = 100
 
 
 def rounded(number: float) -> float:
-    """Five figures, as the page has them."""
-    return float(f"{number:.5g}")
+    """Four figures, as the page has them."""
+    return float(f"{number:.4g}")
 
 
 class Known:
@@ -69,8 +69,8 @@ def _is_said(said: Any, known: Known) -> bool:
     value = said.value
     if value == value.to_integral_value() and abs(value) <= SMALL:
         return True
-    # Words of a payload's number, which has five figures, are rounded twice.
-    slack = said.within + abs(value) * Decimal("5e-5")
+    # Words of a payload's number, which has four figures, are rounded twice.
+    slack = said.within + abs(value) * Decimal("5e-4")
     low, high = sorted((value - slack, value + slack))
     return known.near(_float(low), _float(high))
 
