@@ -37,8 +37,8 @@ def wall(depth: int, width: int) -> Wall:
     >>> one = wall(1, 1)
     >>> one.lines[:3]
     ('v1[b] = W1[0,0]*x[b,0]', 'v2[b] = B1[0] + v1[b]', 'v3[b] = tanh(v2[b])')
-    >>> one.written_out[0][:44]
-    'L = (sum over b of (((B2[0] + (W2[0,0]*(tanh'
+    >>> one.written_out[0][:52]
+    'L = (sum over b of ((B2[0] + W2[0,0]*tanh(B1[0] + W1'
     """
     sizes = (width,) * (depth + 1)
     problem = measure.Network((*sizes, 1), batch=BATCH).problem()
@@ -63,4 +63,25 @@ def _layer(found: re.Match[str]) -> str:
 
 
 def _replaced(text: str, meaning: dict[str, str]) -> str:
-    return _NAME.sub(lambda found: f"({meaning[found[1]]})", text)
+    """Names give way to what they stand for, in brackets where those are needed."""
+    is_sum = " + " in text
+    whole = re.fullmatch(r"(?:tanh\(|sum over b of )(v\d+)(?:\[b\])?\)?", text)
+
+    def put(found: re.Match[str]) -> str:
+        inner = meaning[found[1]]
+        called = re.fullmatch(r"tanh\(.*\)", inner) and _closes_last(inner)
+        plain = is_sum and not inner.startswith("sum over")
+        bare = called or plain or (whole and text.startswith("tanh"))
+        return inner if bare else f"({inner})"
+
+    return _NAME.sub(put, text)
+
+
+def _closes_last(text: str) -> bool:
+    """Whether the first bracket is closed by the last character."""
+    depth = 0
+    for place, sign in enumerate(text):
+        depth += (sign == "(") - (sign == ")")
+        if sign == ")" and depth == 0:
+            return place == len(text) - 1
+    return False

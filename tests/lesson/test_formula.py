@@ -101,11 +101,11 @@ def test_the_curves_are_of_widths_that_were_counted_at_many_depths(view):
     assert widths == {"1", "2", "4", "8"}
     for width in widths:
         shared = [
-            found[3] for place, found in counts.items() if place.endswith(f" {width}")
+            found[1] for place, found in counts.items() if place.endswith(f" {width}")
         ]
         assert len(set(np.diff(shared))) == 1  # a straight line
         tree = [
-            found[1] for place, found in counts.items() if place.endswith(f" {width}")
+            found[0] for place, found in counts.items() if place.endswith(f" {width}")
         ]
         ratios = [b / a for a, b in pairwise(tree)]
         assert math.isclose(ratios[-1], max(1, int(width) ** 2), rel_tol=0.35)

@@ -88,10 +88,10 @@ def test_other_steps_by_one_formula_are_a_gap(registry, tmp_path):
     def moved(text: str) -> str:
         lines = text.splitlines()
         for place, line in enumerate(lines):
-            if "swept_step_value" in line and ",central_4," in line:
+            if "swept_step_value" in line and ",forward," in line:
                 lines[place] = line.replace("1e-15", "2e-15")
         return "\n".join(lines) + "\n"
 
     changed(reports, "step_size", moved)
-    with pytest.raises(data.GapError, match="other steps by central_4"):
+    with pytest.raises(data.GapError, match="other steps by forward"):
         nudge.view(data.Data(reports, registry.found))

@@ -22,7 +22,7 @@ class Formula extends lesson.Element {
   }
 
   show(depth, width) {
-    const [, tree, , shared] = this.counts[`${depth} ${width}`];
+    const [tree, shared] = this.counts[`${depth} ${width}`];
     const form = this.share.checked ? "shared" : "written";
     let printed = false;
     for (const wall of this.querySelectorAll(".wall")) {

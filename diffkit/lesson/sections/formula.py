@@ -56,7 +56,7 @@ def view(data: Data) -> View:
         {
             "start": {"depth": last.depth, "width": last.width},
             "counts": {
-                f"{d} {w}": [float(found[form]) for form in FORMS]
+                f"{d} {w}": [float(found[form]) for form in (TREE, SHARED)]
                 for (d, w), found in counts.items()
             },
         },

@@ -23,8 +23,6 @@ MILLION = 10**6
 FORMULAS: Mapping[str, tuple[str, int]] = {
     "forward": ("one-sided", 5),
     "central": ("central", 2),
-    "central_4": ("central, four points", 4),
-    "central_6": ("central, six points", 7),
 }
 PROGRAM: dict[str, Any] = {"program": "exp(sin x)", "dtype": "float64"}
 
@@ -122,7 +120,6 @@ def _line(size: Size) -> list[object]:
     return [
         size.parameters,
         size.evaluations or "not run",
-        size.one_sided or "not run",
         size.reverse_evaluations,
         size.seconds or "not run",
         size.reverse_seconds,

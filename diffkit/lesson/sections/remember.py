@@ -60,7 +60,8 @@ def view(data: Data) -> View:
             "far": paths[widths[-1]][depths[-1]],
             "path_drawing": _path_drawing(paths),
             "path_lines": [
-                [_given(width), *paths[width][depths[-1]]] for width in widths
+                [_given(width), *paths[width][depths[-1]]]
+                for width in dict.fromkeys((*widths[:2], widths[-1]))
             ],
             "layers": len(layers),
             "ratio_drawing": _ratio_drawing(ratios),
@@ -81,7 +82,12 @@ def view(data: Data) -> View:
                 depth=deepest,
             ),
             "intervals": len(trade),
-            "trade_lines": [[_kept(name), *found] for name, *found in trade],
+            "trade_lines": [
+                # Script shows all of them; a table of every second one says as much.
+                [_kept(name), *found]
+                for place, (name, *found) in enumerate(trade)
+                if place % 2 == 0 or name == "sqrt"
+            ],
         },
         {
             "depths": depths,
