@@ -27,7 +27,10 @@ def test_sections_are_pictured(opened, tmp_path, look):
     page.locator(".tour").evaluate("(bar) => bar.style.position = 'static'")
     for number, name in enumerate(NAMES):
         file = folder / f"{number:02} {name} {look}.png"
-        page.locator(f"#{name}").screenshot(path=file)
+        # Of a place on the page: pictures of elements wait for frames, which are slow
+        # where a section is many windows tall.
+        box = page.locator(f"#{name}").bounding_box()
+        page.screenshot(path=file, full_page=True, clip=box)
         width, height = struct.unpack(">II", file.read_bytes()[16:24])
         assert width <= LOOKS[look].get("width", 1200)
         assert height > 100

@@ -40,7 +40,7 @@ def test_the_true_risk_of_the_map_is_that_of_its_formula(payload):
     grid = np.stack([absence.ravel(), change.ravel(), 0 * absence.ravel()], axis=1)
     mapped = payload["maps"][payload["mapped"].index("true risk")]
     assert len(mapped) == 13 * 13
-    assert mapped == pytest.approx(dropout_risk(grid), rel=1e-4)
+    assert mapped == pytest.approx(dropout_risk(grid), rel=5e-4)
 
 
 def test_every_cell_of_a_map_is_drawn_once_in_its_band(section, payload):

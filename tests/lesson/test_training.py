@@ -8,6 +8,7 @@ import pytest
 from diffkit.lesson.data import Data
 from diffkit.lesson.sections import training
 from tests.lesson.conftest import REPORTS
+from tests.lesson.drawn import points
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_differences_lie_to_the_right_on_the_axes_of_cost(view):
         dots = re.findall(r'<circle class="dot" cx="([\d.]+)"', drawing)
         line = re.search(r'data-line="reverse mode"><path [^>]* d="([^"]+)"', drawing)
         assert line
-        ends = [float(point.split()[0]) for point in re.split("[ML]", line[1])[1:]]
+        ends = [x for x, _ in points(line[1])]
         assert len(dots) == len(ends) == view.facts["epochs"]
         right = all(float(dot) > end + 1 for dot, end in zip(dots, ends, strict=True))
         assert right == (axis != "epochs")
