@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from pathlib import Path
@@ -27,10 +28,13 @@ def test_sections_are_pictured(opened, tmp_path, look):
     page.locator(".tour").evaluate("(bar) => bar.style.position = 'static'")
     for number, name in enumerate(NAMES):
         file = folder / f"{number:02} {name} {look}.png"
-        # Of a place on the page: pictures of elements wait for frames, which are slow
-        # where a section is many windows tall.
-        box = page.locator(f"#{name}").bounding_box()
-        page.screenshot(path=file, full_page=True, clip=box)
+        # A window as tall as the section: a picture of the whole page, or of an element
+        # that is many windows tall, takes Chromium minutes without a graphics card.
+        section = page.locator(f"#{name}")
+        tall = math.ceil(section.bounding_box()["height"])
+        page.set_viewport_size({"width": page.viewport_size["width"], "height": tall})
+        section.evaluate("(section) => scrollTo(0, section.offsetTop)")
+        page.screenshot(path=file)
         width, height = struct.unpack(">II", file.read_bytes()[16:24])
         assert width <= LOOKS[look].get("width", 1200)
         assert height > 100
