@@ -28,6 +28,7 @@ from diffkit.lesson.section import Section
 from diffkit.lesson.sections import SECTIONS
 from diffkit.measure.experiment import Registry
 from diffkit.measure.machine import package_versions
+from diffkit.report.chapters import LESSON
 
 #: The page may be no larger, so that it can be handed around.
 LARGEST_BYTES = 600_000
@@ -48,7 +49,7 @@ class Built:
 
 def page_path(reports: Path) -> Path:
     """Where the lesson lies in a folder of reports."""
-    return reports / "lesson" / "index.html"
+    return reports / LESSON / "index.html"
 
 
 def build(registry: Registry, reports: Path) -> Built:

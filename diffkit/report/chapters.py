@@ -35,6 +35,8 @@ from diffkit.report.templates import template
 _FEW = 4
 #: The files that a figure is written to.
 FIGURES = ("figure.svg", "figure.png")
+#: The folder of the lesson among theirs: `diffkit lesson build --check` checks it.
+LESSON = "lesson"
 
 
 @dataclass(frozen=True, slots=True)

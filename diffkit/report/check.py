@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.image import imread
 
 from diffkit.measure.experiment import Registry
-from diffkit.report.chapters import read_chapters
+from diffkit.report.chapters import LESSON, read_chapters
 from diffkit.report.summaries import summaries
 
 _SHOWN = 70
@@ -46,7 +46,7 @@ def check_pages(
     problems += [
         f"{path} belongs to no experiment: remove it, or restore the experiment."
         for path in sorted(reports.glob("*/"))
-        if path.name not in registry
+        if path.name not in (*registry, LESSON)
     ]
     return problems if partial else problems + open_claims
 

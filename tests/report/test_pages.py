@@ -143,6 +143,7 @@ def test_a_picture_counts_by_its_pixels_not_by_its_compression(project):
 def test_what_is_missing_or_belongs_to_nothing_is_named(project):
     (project / "reports" / "tiny" / "figure.svg").unlink()
     (project / "reports" / "gone").mkdir()
+    (project / "reports" / "lesson").mkdir()  # has a check of its own
     missing, foreign = checked(project)
     assert "figure.svg cannot be read" in missing
     assert "gone belongs to no experiment" in foreign
