@@ -53,7 +53,10 @@ def test_first_paint(opened, capsys):
     size = len(opened().content())
     with capsys.disabled():
         each = ", ".join(f"{paint:.0f}" for paint in paints)
-        print(f"\nfirst paint: median {median(paints):.0f} ms of {each} ms; {size:,} B")
+        print(
+            f"\nfirst paint: median {median(paints):.0f} ms of {each} ms; "
+            f"{size:,} characters once it is open"
+        )
     assert len(paints) == LOADS
 
 

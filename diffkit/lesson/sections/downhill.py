@@ -26,7 +26,7 @@ OPTIMIZERS = {"sgd": "descent", "momentum": "momentum", "adam": "Adam"}
 #: The rates whose walks the still figures draw.
 SHOWN = (0.02, 0.1, 0.95, 1.9)
 #: Points of a walk, and of a side of the surface in perspective, that are handed over.
-MOST, SIDE = 61, 21
+MOST, SIDE = 61, 17
 #: Settings of the view: hundredths of a full turn, and degrees of tilt.
 TURNS, TILTS = (-50, 50, 2), (10, 90, 5)
 #: Where the slider of steps begins: far enough that there is a way to see.
