@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from markupsafe import Markup, escape
@@ -30,6 +30,11 @@ class Heights:
     x: Sequence[float]
     y: Sequence[float]
     values: Sequence[float]
+    ends: tuple[float, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Asked for at every point: looked for once.
+        object.__setattr__(self, "ends", (min(self.values), max(self.values)))
 
     def at(self, i: int, j: int) -> float:
         """The height at the i-th x and the j-th y."""
@@ -41,13 +46,13 @@ class Heights:
         >>> Heights([0, 1], [0, 1], [0.0, 1.0, 2.0, 9.0]).band(1.0)
         6
         """
-        low, high = min(self.values), max(self.values)
+        low, high = self.ends
         part = (value - low) / (high - low) if high > low else 0.0
         return min(int(BANDS * math.log1p(SPREAD * part) / math.log1p(SPREAD)), 9)
 
     def edge(self, band: int) -> float:
         """The height at which a band begins."""
-        low, high = min(self.values), max(self.values)
+        low, high = self.ends
         part = math.expm1(band / BANDS * math.log1p(SPREAD)) / SPREAD
         return low + part * (high - low)
 
