@@ -13,7 +13,7 @@ import pytest
 
 from diffkit.errors import ExperimentError, MissingDependencyError, UserInputError
 from diffkit.measure.executors import Cluster, Local, cluster, on_worker
-from diffkit.measure.rows import CELL_METRIC
+from diffkit.measure.rows import BOOKKEEPING
 from diffkit.measure.sweep import run_sweep
 from tests.measure.executors.project import found, intervals
 
@@ -26,7 +26,7 @@ def values(swept):
     return [
         json.dumps({**asdict(row), "commit": ""}).encode()
         for row in swept.rows
-        if row.metric != CELL_METRIC
+        if row.metric not in BOOKKEEPING
     ]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from diffkit.measure.rows import CELL_METRIC
+from diffkit.measure.rows import BOOKKEEPING, CELL_METRIC
 from diffkit.measure.store.results import list_runs, stored_rows
 from diffkit.measure.store.run_store import RunStore, store_path
 from tests.measure.store.planted import cell
@@ -150,7 +150,7 @@ def counted(root):
     return sorted(
         (row["size"], row.metric, str(row.value), row.status, row.message)
         for row in rows
-        if row.metric != CELL_METRIC
+        if row.metric not in BOOKKEEPING
     ) + sorted(
         (row["size"], row.metric, row.status, row.message)
         for row in rows
