@@ -14,13 +14,16 @@ from decimal import Decimal
 from itertools import pairwise, product, takewhile
 from typing import Any
 
+import lazy_loader as lazy
 import numpy as np
-import sympy
 
 from diffkit import functions, losses, measure, report, transform
 from diffkit.graph import Graph, reverse, trace
 from diffkit.interpret.numpy import evaluate
 from diffkit.measure import WAYS, Case, Mode, Row
+
+# The proofs need it, and naming the cases does not.
+sympy: Any = lazy.load("sympy")
 
 NAME = "backward_trace"
 X, Y = np.array([1.0, -0.5]), np.array([1.0])

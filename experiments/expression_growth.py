@@ -17,7 +17,7 @@ from typing import Any
 
 from diffkit import measure, report
 from diffkit.backends.base import Program
-from diffkit.backends.symbolic import count_forms
+from diffkit.backends import symbolic
 from diffkit.measure import Case, Mode, Row
 from diffkit.prepared import trace_program
 
@@ -96,8 +96,8 @@ def program_of(case: Case) -> Program:
 def measure_case(case: Case) -> list[Row]:
     """Exact operations in every form; the formula is that of one sample."""
     program = program_of(case)
-    forms = count_forms(program)
-    alone = count_forms(replace(program, wrt=()))["shared"]
+    forms = symbolic.count_forms(program)
+    alone = symbolic.count_forms(replace(program, wrt=()))["shared"]
     counts = {
         "loss_tree_operations": alone.tree_operations,
         "loss_shared_operations": alone.shared_operations,

@@ -62,6 +62,9 @@ ALONE: Mapping[str, Way] = {
     "scipy": Way("scipy", {}, "numpy", None, "SciPy"),
     "numdifftools": Way("numdifftools", {}, "numpy", "numdifftools", "numdifftools"),
 }
+PACKAGES = tuple(
+    sorted({way.package for way in ({**TOGETHER, **ALONE}).values() if way.package})
+)
 FLOORS = {"floor_products": "bare products", "floor_copies": "bytes moved alone"}
 DIFFERENCES = ("scipy", "numdifftools")
 
@@ -553,6 +556,7 @@ EXPERIMENT = measure.Experiment(
     answer=ANSWER,
     page=PAGE,
     metrics=METRICS,
+    packages=PACKAGES,
 )
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from diffkit import measure, report
-from diffkit.backends.symbolic import count_forms
+from diffkit.backends import symbolic
 from diffkit.measure import WAYS, Case, Mode, Row
 from diffkit.prepared import trace_program
 
@@ -67,7 +67,7 @@ def measure_case(case: Case) -> list[Row]:
     if case.backend == "symbolic_expanded":
         # By layers, in milliseconds; deriving what is then refused takes many seconds.
         program = trace_program(asked.function, asked.arguments, 0, False).program
-        operations = count_forms(program)["expanded"].tree_operations
+        operations = symbolic.count_forms(program)["expanded"].tree_operations
         counted = [
             case.row("formula_operations", operations),
             case.row("budget_operations", LONGEST_OPERATIONS),

@@ -23,8 +23,9 @@ from markupsafe import Markup, escape
 from diffkit.errors import DiffkitError, ReportError
 from diffkit.measure.experiment import Found
 from diffkit.measure.rows import CELL_METRIC, Row, Scalar
-from diffkit.report import compact, page
+from diffkit.report import compact
 from diffkit.report.chapters import Chapter
+from diffkit.report.folder import mode_of
 from diffkit.report.lookup import rows_of
 from diffkit.report.numbers import SUPERSCRIPT
 from diffkit.report.table import read_rows
@@ -368,7 +369,7 @@ class Data:
         experiment = getattr(found, "experiment", None)
         mode = "quick"
         if experiment is not None:
-            mode = page.mode_of(experiment, rows, folder / "README.md")
+            mode = mode_of(experiment, rows, folder / "README.md")
         return Measured(name, rows, mode)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from diffkit.errors import ExperimentError
-from diffkit.measure.machine import this_machine, versions_text
+from diffkit.measure.machine import package_versions, this_machine, versions_text
 from diffkit.measure.rows import Row
 
 #: How a cell may end so that measuring it again would tell nothing new.
@@ -41,16 +41,22 @@ class Store(Protocol):
         ...
 
 
-def measuring_code(experiment_file: Path | None, fingerprint: str | None = None) -> str:
+def measuring_code(
+    experiment_file: Path | None,
+    fingerprint: str | None = None,
+    packages: tuple[str, ...] = (),
+) -> str:
     """Hash of everything that can change a measurement.
 
     The package's measuring sources, the experiment's file, the versions of the
-    packages that compute, and the ``fingerprint`` of the machine (this one): a cell
-    measured by other code, or elsewhere, is never taken for this one.
+    packages that compute and of these optional ``packages``, and the ``fingerprint`` of
+    the machine (this one): a cell measured by other code, or elsewhere, is never taken
+    for this one.
     """
     digest = hashlib.sha256(_package_code())
     where = this_machine().fingerprint if fingerprint is None else fingerprint
     digest.update(where.encode())
+    digest.update(repr(package_versions(packages)).encode())
     if experiment_file is not None:
         digest.update(experiment_file.name.encode())
         digest.update(experiment_file.read_bytes())

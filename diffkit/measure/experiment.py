@@ -52,7 +52,8 @@ class Experiment:
     that contain no typed number. ``metrics`` says what each column of the data means;
     ``tables(rows)`` gives the tables beside the figure (title → Markdown), which
     without it are one: the first of ``metrics`` by case. All of them must do with rows
-    that are missing.
+    that are missing. ``packages`` are optional ones that cells measure where they are
+    installed: once one is, or is another version, cells are measured again.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Experiment:
     page: str
     metrics: Mapping[str, str] = field(default_factory=dict)
     tables: Callable[[Sequence[Row]], Mapping[str, str]] | None = None
+    packages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):

@@ -115,7 +115,11 @@ def run_sweeps(
             tasks: list[Task] = []
             for place, (part, number) in enumerate(places):
                 if number == 0:
-                    part.code = measuring_code(part.found.path, running.fingerprint)
+                    part.code = measuring_code(
+                        part.found.path,
+                        running.fingerprint,
+                        part.found.experiment.packages,
+                    )
                 if (cell := part.load(number)) is not None:
                     on_cell(cell)
                 else:

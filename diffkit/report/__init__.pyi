@@ -5,6 +5,9 @@ from . import training as training
 from . import trends as trends
 from .check import check_pages as check_pages
 from .compact import compact_tables as compact_tables
+from .folder import check_writable as check_writable
+from .folder import mode_of as mode_of
+from .folder import write_data as write_data
 from .lookup import rows_of as rows_of
 from .lookup import said as said
 from .lookup import samples_of as samples_of
@@ -14,8 +17,6 @@ from .table import from_csv as from_csv
 from .table import markdown_table as markdown_table
 from .table import read_rows as read_rows
 from .table import to_csv as to_csv
-from .write import check_writable as check_writable
-from .write import write_data as write_data
 from .write import write_index as write_index
 from .write import write_pages as write_pages
 from .write import write_report as write_report

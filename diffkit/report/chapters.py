@@ -27,14 +27,13 @@ from diffkit.measure.experiment import (
 )
 from diffkit.measure.rows import Row
 from diffkit.report import page
+from diffkit.report.folder import mode_of
 from diffkit.report.style import draw_files, house_style
 from diffkit.report.table import read_rows
 from diffkit.report.templates import template
 
 #: Fewer chapters than this are not worth the start of other processes.
 _FEW = 4
-#: The files that a figure is written to.
-FIGURES = ("figure.svg", "figure.png")
 #: The folder of the lesson among theirs: `diffkit lesson build --check` checks it.
 LESSON = "lesson"
 
@@ -114,7 +113,7 @@ def read_chapter(
         rows = read_rows(folder / "data.csv")
     except ReportError as error:
         return Chapter(experiment.name, experiment.question, problem=str(error))
-    mode = mode or page.mode_of(experiment, rows, folder / "README.md")
+    mode = mode or mode_of(experiment, rows, folder / "README.md")
     return chapter_of(found, rows, mode, draw=draw)
 
 

@@ -6,13 +6,12 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from diffkit.errors import ReportError
 from diffkit.measure.claims import FILE, Claim
-from diffkit.measure.experiment import MODES, Experiment, Findings, Mode, Verdict
+from diffkit.measure.experiment import Experiment, Findings, Verdict
 from diffkit.measure.rows import BOOKKEEPING, CELL_METRIC, HARNESS_METRIC, Row
 from diffkit.report.compact import compact_tables
 from diffkit.report.numbers import count, seconds
@@ -130,27 +129,6 @@ def stopped_table(rows: Sequence[Row]) -> str:
     ]
     header = ["backend", "case", "how", "why"]
     return markdown_table(header, lines, numbers_from=4) if lines else ""
-
-
-def mode_of(experiment: Experiment, rows: Sequence[Row], page: Path) -> Mode:
-    """Which cases were measured: as the page says, or else by what the rows are.
-
-    Without a page they are quick when each of their cells is one of the quick cases.
-    """
-    try:
-        text = page.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        text = ""
-    said = re.search(rf"`diffkit run {experiment.name} --(\w+)`", text)
-    for mode in MODES:
-        if said and said[1] == mode:
-            return mode
-    quick = {
-        (case.parameters, case.backend, case.runtime)
-        for case in experiment.cases("quick")
-    }
-    cells = {(row.parameters, row.backend, row.runtime) for row in rows}
-    return "quick" if cells <= quick else "full"
 
 
 def _bookkeeping(rows: Sequence[Row]) -> dict[str, str]:

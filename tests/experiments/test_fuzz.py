@@ -76,7 +76,7 @@ def test_programs_are_the_same_for_the_same_seed_and_differ_otherwise():
 
 def test_no_committed_program_is_wrong():
     rows = report.read_rows(FOLDER / "data.csv")
-    mode = report.page.mode_of(EXPERIMENT, rows, FOLDER / "README.md")
+    mode = report.mode_of(EXPERIMENT, rows, FOLDER / "README.md")
     cells = [c for c in EXPERIMENT.cases(mode) if c["part"] == "programs"]
     wrong = [row for row in rows if row.metric == "wrong_count"]
     assert len(wrong) == 4 * len(cells) > 0

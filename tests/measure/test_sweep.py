@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,23 @@ def test_cells_of_other_code_are_never_used(tmp_path):
     path.write_text(path.read_text() + "\n# another version of the experiment\n")
     assert measuring_code(path) != before
     sweep(tmp_path)
+    assert calls(tmp_path) == [1, 1]
+
+
+def test_cells_are_measured_again_once_an_optional_package_is_installed(
+    tmp_path, monkeypatch
+):
+    write_project(tmp_path, ["ok"])
+    found = load_experiment(tmp_path / "experiments" / "tiny.py")
+    asked = replace(
+        found, experiment=replace(found.experiment, packages=("no-such-package",))
+    )
+    for _ in range(2):
+        run_sweep(asked, "quick", tmp_path)
+        assert calls(tmp_path) == [1]
+    versions = {"python": "3", "no-such-package": "1.0"}
+    monkeypatch.setattr(cells, "package_versions", lambda names: versions)
+    run_sweep(asked, "quick", tmp_path)
     assert calls(tmp_path) == [1, 1]
 
 

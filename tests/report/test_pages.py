@@ -16,8 +16,9 @@ from diffkit.cli import main
 from diffkit.errors import PageError, ReportError
 from diffkit.measure.claims import Claim
 from diffkit.measure.experiment import Verdict, discover
-from diffkit.report import compact, one_file, page, verdicts
+from diffkit.report import compact, one_file, verdicts
 from diffkit.report.chapters import Chapter, chapter_of, read_chapter, read_chapters
+from diffkit.report.folder import mode_of
 from tests.measure.tiny import write_project
 
 CLAIMS = """
@@ -273,11 +274,11 @@ def test_the_mode_is_read_back_from_the_page_or_else_from_the_cells(project, mod
     found = discover(project)["tiny"]
     rows = rows_of(found, mode)
     path = report.write_report(found, rows, project / "reports", mode)
-    assert page.mode_of(found.experiment, rows, path) == mode
-    assert page.mode_of(found.experiment, rows, project / "missing.md") == mode
+    assert mode_of(found.experiment, rows, path) == mode
+    assert mode_of(found.experiment, rows, project / "missing.md") == mode
     other = {"quick": "full", "full": "quick"}[mode]
     edit(path, f"--{mode}", f"--{other}")
-    assert page.mode_of(found.experiment, rows, path) == other
+    assert mode_of(found.experiment, rows, path) == other
 
 
 def test_tables_of_the_experiment_stand_in_place_of_the_usual_one(project):

@@ -1,17 +1,6 @@
 """Symbolic differentiation as a backend: written out, shared afterwards, or shared."""
 
-from diffkit.backends.symbolic.backend import Symbolic
-from diffkit.backends.symbolic.count import count_forms
-from diffkit.backends.symbolic.evaluate import EngineCompiled, SourceCompiled
-from diffkit.backends.symbolic.size import Count
-from diffkit.backends.symbolic.write import LANGUAGES, formula
+import lazy_loader as lazy
 
-__all__ = [
-    "LANGUAGES",
-    "Count",
-    "EngineCompiled",
-    "SourceCompiled",
-    "Symbolic",
-    "count_forms",
-    "formula",
-]
+# Loaded when first used: what only names cases needs no SymPy.
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
