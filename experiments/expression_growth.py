@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from diffkit import measure, report
-from diffkit.backends.base import Program
 from diffkit.backends import symbolic
+from diffkit.backends.base import Program
 from diffkit.measure import Case, Mode, Row
 from diffkit.prepared import trace_program
 
