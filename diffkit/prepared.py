@@ -2,179 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import cached_property
 from math import isfinite
-from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from diffkit.backends import Backend, Compiled, Info, Program
-from diffkit.errors import (
-    DtypeError,
-    PreparationMismatchError,
-    ShapeError,
-    UserInputError,
-)
+from diffkit.backends import Backend, Compiled, Direct, Form, Info, OffersDirect
+from diffkit.errors import ShapeError
 from diffkit.graph import trees
-from diffkit.graph.trace import (
-    Structure,
-    Tracing,
-    as_array,
-    require_finite,
-    trace_arguments,
+from diffkit.graph.arguments import Arguments, LeafSpec
+from diffkit.graph.packing import Packing, joined
+from diffkit.graph.results import require_writable
+from diffkit.tracing import (
+    NonFinite,
+    TracedProgram,
+    flat_arguments,
+    parameter_arguments,
+    result_arguments,
+    trace_inputs,
+    trace_program,
 )
 
-NonFinite = Literal["raise", "allow"]
-
-
-@dataclass(frozen=True, slots=True)
-class LeafSpec:
-    """What one array argument was prepared as."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-    def __str__(self) -> str:
-        return f"{self.dtype.name}{list(self.shape)}"
-
-
-@dataclass(frozen=True, slots=True)
-class TracedProgram:
-    """A user's function as a program, with the structures around it.
-
-    `gradient_tree` nests the gradients as the differentiated arguments are nested.
-    """
-
-    program: Program
-    specs: tuple[LeafSpec, ...]
-    arguments: Structure
-    gradient_tree: Any
-    aux_tree: Any | None
-    seconds: float
-
-
-def normalise_argnums(argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
-    """Positions of the differentiated arguments, negative ones counted from the end.
-
-    Raises UserInputError when one is out of range or named twice.
-    """
-    wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    for n in wanted:
-        if isinstance(n, bool) or not isinstance(n, int) or not -count <= n < count:
-            raise UserInputError(
-                f"argnums={argnums!r} does not fit a call with {count} arguments; use "
-                f"integers from 0 to {count - 1}."
-            )
-    positions = tuple(n % count for n in wanted)
-    if len(set(positions)) < len(positions) or not positions:
-        raise UserInputError(f"argnums={argnums!r} must name each argument once.")
-    return positions
-
-
-@dataclass(frozen=True, slots=True)
-class TracedInputs:
-    """The arguments of a traced function: which leaves to differentiate, and in what.
-
-    `tree` nests the differentiated leaves as their arguments are nested.
-    """
-
-    wrt: tuple[int, ...]
-    specs: tuple[LeafSpec, ...]
-    dtype: np.dtype
-    tree: Any
-
-
-def trace_inputs(
-    f: Callable[..., Any],
-    args: Sequence[Any],
-    argnums: int | Sequence[int],
-    nonfinite: NonFinite = "raise",
-) -> tuple[Tracing, TracedInputs]:
-    """Trace a function of any outputs, and check what it is differentiated by.
-
-    Raises DtypeError for differentiated arguments that are not floating point,
-    NonFiniteError for NaN and infinity in the examples.
-    """
-    if nonfinite not in ("raise", "allow"):
-        raise UserInputError(f"nonfinite is 'raise' or 'allow', not {nonfinite!r}.")
-    positions = normalise_argnums(argnums, len(args))
-    tracing = trace_arguments(f, args)
-    names = tracing.arguments.names
-    leaves = trees.leaves(tuple(args))
-    arrays = [as_array(leaf, name) for leaf, name in zip(leaves, names, strict=True)]
-    counts = [len(trees.leaves(arg)) for arg in args]
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    wrt = tuple(
-        int(leaf) for n in positions for leaf in range(starts[n], starts[n + 1])
-    )
-    for p in wrt:
-        if arrays[p].dtype.kind != "f":
-            raise DtypeError(
-                f"Argument {names[p]} is to be differentiated and has dtype "
-                f"{arrays[p].dtype}; derivatives need floating point. Convert it with "
-                f"np.asarray({names[p]}, dtype=float), or leave it out of argnums."
-            )
-    if nonfinite == "raise":
-        for array, name in zip(arrays, names, strict=True):
-            require_finite(array, name)
-    floats = [a.dtype for a in arrays if a.dtype.kind == "f"]
-    single = bool(floats) and all(d == np.float32 for d in floats)
-    specs = tuple(
-        LeafSpec(name, a.shape, a.dtype) for name, a in zip(names, arrays, strict=True)
-    )
-    wanted = tuple(args[n] for n in positions)
-    tree = trees.structure(wanted[0] if isinstance(argnums, int) else wanted)
-    dtype = np.dtype(np.float32 if single else np.float64)
-    return tracing, TracedInputs(wrt, specs, dtype, tree)
-
-
-def trace_program(
-    f: Callable[..., Any],
-    args: Sequence[Any],
-    argnums: int | Sequence[int],
-    has_aux: bool,
-    nonfinite: NonFinite = "raise",
-) -> TracedProgram:
-    """Trace a scalar function for differentiation by some of its arguments.
-
-    Raises DtypeError for differentiated arguments that are not floating point,
-    NonFiniteError for NaN and infinity in the examples, ShapeError for a result that is
-    not a scalar.
-    """
-    start = perf_counter()
-    tracing, inputs = trace_inputs(f, args, argnums, nonfinite)
-    graph = tracing.graph
-    value = graph.nodes[graph.outputs[0]]
-    outputs = tracing.result.num_leaves
-    aux_tree = None
-    if has_aux:
-        if tracing.result.type is not tuple or tracing.result.num_children != 2:
-            raise ShapeError(
-                "has_aux=True needs a function that returns (value, auxiliary)."
-            )
-        if tracing.result.child(0).num_leaves != 1:
-            raise ShapeError("the value beside the auxiliary output must be one scalar")
-        aux_tree = tracing.result.child(1)
-    elif outputs != 1:
-        raise ShapeError(
-            f"The function returned {outputs} arrays; a gradient needs one scalar. "
-            "Return (value, auxiliary) and say has_aux=True to keep the others, or "
-            "differentiate all of them with dk.jacobian or dk.vjp."
-        )
-    if value.shape != ():
-        raise ShapeError(
-            f"The function returned an array of shape {value.shape}; a gradient needs "
-            "a scalar. Reduce it with np.mean or np.sum, or differentiate every entry "
-            "with dk.jacobian or dk.vjp."
-        )
-    program = Program(graph, inputs.wrt, tracing.arguments.names, inputs.dtype)
-    seconds = perf_counter() - start
-    return TracedProgram(
-        program, inputs.specs, tracing.arguments, inputs.tree, aux_tree, seconds
-    )
+__all__ = [
+    "LeafSpec",
+    "NonFinite",
+    "Prepared",
+    "TracedProgram",
+    "compile_traced",
+    "trace_inputs",
+    "trace_program",
+]
 
 
 class Prepared:
@@ -184,6 +43,10 @@ class Prepared:
     PreparationMismatchError, listing each difference. Inputs are not modified; results
     are fresh arrays in the program's precision, nested as the differentiated argument
     (a tuple of them where `argnums` was a tuple).
+
+    There are two more forms of a call, with the same numbers for less work around them:
+    `flat` takes all that is differentiated as one vector and gives the gradient as one;
+    `into` writes the gradient into arrays that are there already.
     """
 
     def __init__(
@@ -197,13 +60,15 @@ class Prepared:
         self.compiled = compiled
         self.program = traced.program
         self._traced = traced
-        self._specs = traced.specs
-        self._expected = [(spec.shape, spec.dtype) for spec in traced.specs]
-        self._tree = traced.arguments.tree
-        self._collect = trees.collector(self._tree)
-        self._gradient_tree = traced.gradient_tree
+        self._arguments = Arguments(
+            traced.arguments.tree, traced.arguments.roots, traced.specs
+        )
+        self._collect = self._arguments.collect
+        self._nest = trees.nester(traced.gradient_tree)
+        self._collect_results = trees.collector(traced.gradient_tree)
         self._aux_tree = traced.aux_tree
         self._check = nonfinite == "raise"
+        self._direct = self._offered()
 
     def __repr__(self) -> str:
         return f"Prepared({self.backend!r}, P={self.program.parameters})"
@@ -222,89 +87,213 @@ class Prepared:
             info.details,
         )
 
+    @property
+    def dtype(self) -> np.dtype:
+        """The precision of the value and the gradients."""
+        chosen = getattr(self.backend, "dtype", None)
+        return np.dtype(chosen or self.program.dtype)
+
     def __call__(self, *args: Any) -> tuple[Any, Any]:
+        direct = self._direct
+        if direct is not None:
+            try:
+                given = self._collect(args)
+            except ValueError:
+                given = self.leaves(args)  # which says what differs
+            results = list(map(np.empty, direct.shapes, direct.dtypes))
+            value = direct.call([*given, *results])
+            if value is not None:
+                if self._aux_tree is None:
+                    return value, self._nest(results)
+                count = len(self.program.wrt)
+                value = self._with_aux(value, results[count:])
+                return value, self._nest(results[:count])
         leaves = self.leaves(args)
         value, gradients, aux = self.compiled(leaves)
-        if self._check and not isfinite(value):
-            self._blame_inputs(leaves)
-        gradient = trees.unflatten(self._gradient_tree, gradients)
-        if self._aux_tree is None:
-            return value, gradient
-        return (value, trees.unflatten(self._aux_tree, aux)), gradient
+        self._require_finite(value, self._arguments, leaves)
+        return self._with_aux(value, aux), self._nest(gradients)
+
+    def flat(
+        self, theta: np.ndarray, *data: Any, out: np.ndarray | None = None
+    ) -> tuple[Any, np.ndarray]:
+        """Value and gradient for all that is differentiated in one vector.
+
+        `theta` has P elements, the differentiated arrays end to end, each in C order
+        (`pack` makes it); `data` are the other arguments, as they were prepared. The
+        gradient is a fresh vector laid out as `theta`, in the program's precision, or
+        it is written into `out`.
+
+        Raises PreparationMismatchError for other shapes, dtypes or nesting,
+        NonFiniteError for NaN and infinity among the inputs, UserInputError where `out`
+        is read-only or shares memory with an input; then `out` is as it was.
+
+        >>> from diffkit.transform import prepare
+        >>> prepared = prepare(lambda p, x: np.sum(p["w"] * x), {"w": np.ones(2)}, 3.0)
+        >>> value, gradient = prepared.flat(np.array([1.0, 2.0]), 4.0)
+        >>> float(value), gradient.tolist(), prepared.unpack(gradient)
+        (12.0, [4.0, 4.0], {'w': array([4., 4.])})
+        """
+        direct = self._direct_flat if out is None else self._direct_flat_out
+        if direct is not None:
+            try:
+                given = self._flat.collect((theta, *data))
+            except ValueError:
+                given = self._flat.leaves((theta, *data))
+            aux = list(map(np.empty, direct.shapes, direct.dtypes))
+            gradient = aux.pop(0) if out is None else out
+            value = direct.call([*given, gradient, *aux])
+            if value is not None:
+                return self._with_aux(value, aux), gradient
+        leaves = self._flat.leaves((theta, *data))
+        if out is not None:
+            self._flat_result.leaves((out,))
+            require_writable([out], ["out"], leaves, self._flat.names)
+        value, gradients, aux = self.compiled(self._placed(leaves))
+        self._require_finite(value, self._flat, leaves)
+        gradient = joined(gradients)
+        if out is not None:
+            out[...] = gradient
+            gradient = out
+        return self._with_aux(value, aux), gradient
+
+    def into(self, grads: Any, *args: Any) -> Any:
+        """The value; the gradients are written into the arrays of `grads`.
+
+        `grads` is nested as the gradient of a call, with arrays of its shapes and dtype
+        that lie in one block of memory each, in C order. On the engine nothing is
+        allocated but the value.
+
+        Raises PreparationMismatchError for other shapes, dtypes or nesting of `grads`
+        or the arguments, UserInputError where one of `grads` is read-only, no block, or
+        shares memory with an input or another of them, NonFiniteError for NaN and
+        infinity among the inputs; then all are as they were.
+
+        >>> from diffkit.transform import prepare
+        >>> prepared = prepare(lambda w, x: np.sum(w * x), np.ones(2), 3.0)
+        >>> gradient = np.empty(2)
+        >>> float(prepared.into(gradient, np.array([1.0, 2.0]), 4.0)), gradient.tolist()
+        (12.0, [4.0, 4.0])
+        """
+        direct = self._direct_into
+        if direct is not None:
+            try:
+                given = self._collect(args)
+                wanted = self._collect_results(grads)
+            except ValueError:
+                given, wanted = self.leaves(args), self._results.leaves((grads,))
+            aux = list(map(np.empty, direct.shapes, direct.dtypes))
+            value = direct.call([*given, *wanted, *aux])
+            if value is not None:
+                return self._with_aux(value, aux)
+        leaves = self.leaves(args)
+        self._results.leaves((grads,))
+        wanted, names = trees.leaves(grads), self._results.names
+        require_writable(wanted, names, leaves, self._arguments.names)
+        value, gradients, aux = self.compiled(leaves)
+        self._require_finite(value, self._arguments, leaves)
+        for result, gradient in zip(wanted, gradients, strict=True):
+            result[...] = gradient
+        return self._with_aux(value, aux)
 
     def value(self, *args: Any) -> Any:
         """The primal alone, by the same runtime."""
         leaves = self.leaves(args)
         value = self.compiled.value(leaves)
-        if self._check and not isfinite(value):
-            self._blame_inputs(leaves)
+        self._require_finite(value, self._arguments, leaves)
         return value
 
     def leaves(self, args: tuple[Any, ...]) -> list[Any]:
         """The arguments' arrays in order, checked against what was prepared."""
-        leaves: list[Any] = []
-        try:
-            self._collect(args, leaves)
-        except trees.StructureMismatch:
-            return self._slowly_checked(args)
-        for leaf, (shape, dtype) in zip(leaves, self._expected, strict=True):
-            # Built-in dtypes are single objects, so `is` settles the common case.
-            if (
-                type(leaf) is not np.ndarray
-                or leaf.dtype is not dtype
-                or leaf.shape != shape
-            ):
-                return self._slowly_checked(args)
-        return leaves
+        return self._arguments.leaves(args)
 
-    def _slowly_checked(self, args: tuple[Any, ...]) -> list[Any]:
-        """The same for other containers, scalars and array-likes, and for errors."""
-        leaves, tree = trees.flatten(args)
-        if tree != self._tree:
-            raise self._mismatch(args)
-        arrays = []
-        for leaf, spec in zip(leaves, self._specs, strict=True):
-            array = as_array(leaf, spec.name)
-            if array.shape != spec.shape or array.dtype != spec.dtype:
-                raise self._mismatch(args)
-            arrays.append(array)
-        return arrays
+    def pack(self, params: Any) -> np.ndarray:
+        """All that is differentiated as one fresh vector, for `flat`.
 
-    def _blame_inputs(self, leaves: Sequence[np.ndarray]) -> None:
+        `params` is nested as the gradient is: the differentiated argument, or a tuple
+        of them where `argnums` was a tuple.
+
+        Raises PreparationMismatchError for other shapes, dtypes or nesting.
+        """
+        several = isinstance(self._traced.argnums, tuple)
+        args = params if several and isinstance(params, tuple) else (params,)
+        return joined(self._parameters.leaves(args))
+
+    def unpack(self, theta: np.ndarray) -> Any:
+        """A vector laid out as `flat` has it, nested again: views of the vector.
+
+        Raises ShapeError for a vector of another size.
+        """
+        if np.shape(theta) != (self._packing.size,):
+            raise ShapeError(
+                f"The vector to unpack has shape {np.shape(theta)} and the program "
+                f"differentiates by {self._packing.size} numbers; give a vector of "
+                "that size."
+            )
+        return self._packing.unpack(np.asarray(theta))
+
+    def _with_aux(self, value: Any, aux: Sequence[Any]) -> Any:
+        if self._aux_tree is None:
+            return value
+        return value, trees.unflatten(self._aux_tree, aux)
+
+    def _require_finite(
+        self, value: Any, arguments: Arguments, leaves: Sequence[Any]
+    ) -> None:
         """The value is not finite: say so if an input is the reason."""
-        for leaf, spec in zip(leaves, self._specs, strict=True):
-            require_finite(leaf, spec.name)
+        if self._check and not isfinite(value):
+            arguments.require_finite(leaves)
 
-    def _mismatch(self, args: tuple[Any, ...]) -> PreparationMismatchError:
-        prepared = {spec.name: str(spec) for spec in self._specs}
-        given: dict[str, str] = {}
-        by_position = self._names_of(args)
-        for name, leaf in zip(by_position, trees.leaves(args), strict=True):
-            array = as_array(leaf, name)
-            given[name] = str(LeafSpec(name, array.shape, array.dtype))
-        lines = []
-        for name in [*prepared, *(n for n in given if n not in prepared)]:
-            was, now = prepared.get(name, "absent"), given.get(name, "absent")
-            if was != now:
-                lines.append(f"  {name}: prepared as {was}, given {now}")
-        if not lines:
-            lines = [
-                f"  structure: prepared as {self._tree}, given {trees.structure(args)}"
-            ]
-        return PreparationMismatchError(
-            "The arguments differ from what was prepared:\n"
-            + "\n".join(lines)
-            + "\nPrepare again for these arguments, or use dk.value_and_grad, which "
-            "prepares once for every set of shapes."
-        )
+    def _placed(self, leaves: Sequence[Any]) -> list[Any]:
+        """The leaves of a flat call as those of a nested one."""
+        theta, *data = leaves
+        wrt = self.program.wrt
+        parts = dict(zip(wrt, self._packing.split(np.asarray(theta)), strict=True))
+        rest = iter(data)
+        places = range(len(self._traced.specs))
+        return [parts[p] if p in parts else next(rest) for p in places]
 
-    def _names_of(self, args: tuple[Any, ...]) -> list[str]:
-        names: list[str] = []
-        roots = self._traced.arguments.roots
-        for place, arg in enumerate(args):
-            root = roots[place] if place < len(roots) else f"argument {place}"
-            names += [a.codify(root) for a in trees.accessors(arg)]
-        return names
+    def _offered(self, *, vector: bool = False, apart: bool = False) -> Direct | None:
+        if not isinstance(self.compiled, OffersDirect):
+            return None
+        dtypes = [spec.dtype for spec in self._traced.specs]
+        return self.compiled.direct(dtypes, Form(vector, apart, finite=self._check))
+
+    @cached_property
+    def _direct_flat(self) -> Direct | None:
+        return self._offered(vector=True)
+
+    @cached_property
+    def _direct_flat_out(self) -> Direct | None:
+        direct = self._offered(vector=True, apart=True)
+        return None if direct is None else direct.after(1)
+
+    @cached_property
+    def _direct_into(self) -> Direct | None:
+        direct = self._offered(apart=True)
+        return None if direct is None else direct.after(len(self.program.wrt))
+
+    @cached_property
+    def _packing(self) -> Packing:
+        specs = self._traced.specs
+        shapes = [specs[p].shape for p in self.program.wrt]
+        return Packing(self._traced.gradient_tree, shapes)
+
+    @cached_property
+    def _flat(self) -> Arguments:
+        return flat_arguments(self._traced)
+
+    @cached_property
+    def _parameters(self) -> Arguments:
+        return parameter_arguments(self._traced)
+
+    @cached_property
+    def _results(self) -> Arguments:
+        return result_arguments(self._traced, self.dtype)
+
+    @cached_property
+    def _flat_result(self) -> Arguments:
+        spec = LeafSpec("out", (self._packing.size,), self.dtype)
+        return Arguments(trees.structure((0,)), ["out"], [spec])
 
 
 def compile_traced(

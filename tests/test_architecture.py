@@ -23,6 +23,7 @@ ROWS = (
     ("graph",),
     ("interpret", "engine", "functions"),
     ("backends",),
+    ("tracing",),
     ("prepared",),
     ("transform",),
     ("checks", "nn", "losses", "optim", "train"),

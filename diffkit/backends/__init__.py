@@ -1,6 +1,15 @@
 """Ways to obtain a derivative, interchangeable behind one interface."""
 
-from diffkit.backends.base import Backend, Capabilities, Compiled, Info, Program
+from diffkit.backends.base import (
+    Backend,
+    Capabilities,
+    Compiled,
+    Direct,
+    Form,
+    Info,
+    OffersDirect,
+    Program,
+)
 from diffkit.backends.registry import (
     PEERS,
     Availability,
@@ -15,7 +24,10 @@ __all__ = [
     "Backend",
     "Capabilities",
     "Compiled",
+    "Direct",
+    "Form",
     "Info",
+    "OffersDirect",
     "Program",
     "backend_availability",
     "backend_names",

@@ -9,8 +9,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from diffkit.backends.base import Capabilities, Info, Program, check_dtype
+from diffkit.backends.base import (
+    Capabilities,
+    Direct,
+    Form,
+    Info,
+    Program,
+    check_dtype,
+)
 from diffkit.backends.derived import Derived
+from diffkit.backends.direct import direct_call
 from diffkit.backends.runtime import RuntimeName
 from diffkit.graph import (
     Checkpoint,
@@ -87,6 +95,10 @@ class AutodiffCompiled:
                 "recomputed_operations": recomputed_operations(self.derived.graph),
             },
         )
+
+    def direct(self, dtypes: Sequence[np.dtype], form: Form) -> Direct | None:
+        """Calls that read and write the caller's arrays; None on NumPy."""
+        return direct_call(self._run, self.derived.program.wrt, dtypes, form)
 
     def __call__(
         self, leaves: Sequence[np.ndarray]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -99,6 +99,51 @@ class Compiled(Protocol):
 
     def value(self, leaves: Sequence[np.ndarray]) -> Any:
         """The primal alone, on the same runtime."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a direct call is made, and what it refuses.
+
+    `vector`: all that is differentiated comes in one vector, before the other inputs,
+    and the gradients leave in one; `apart`: an array that is written may not share
+    memory with any other; `finite`: a value that is not finite is no answer.
+    """
+
+    vector: bool = False
+    apart: bool = False
+    finite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A call that reads and writes arrays where they are, and what it writes.
+
+    `call` takes one list: the arrays that are read, then those that are written, of
+    these shapes and dtypes. It returns the value; or None, with nothing written, where
+    an array does not fit natively (it may still fit for Python).
+    """
+
+    call: Callable[[list[Any]], Any]
+    shapes: Sequence[tuple[int, ...]]
+    dtypes: Sequence[np.dtype]
+
+    def after(self, count: int) -> Direct:
+        """The same call, with the shapes and dtypes of what follows `count` results."""
+        return Direct(self.call, self.shapes[count:], self.dtypes[count:])
+
+
+@runtime_checkable
+class OffersDirect(Protocol):
+    """A compiled gradient that has direct calls; others are served by copies."""
+
+    def direct(self, dtypes: Sequence[np.dtype], form: Form) -> Direct | None:
+        """Value, gradients and auxiliary outputs, for inputs of these dtypes.
+
+        The list has all inputs (or the vector and the rest of them), then an array for
+        each gradient (or one vector) and for each auxiliary output.
+        """
         ...
 
 

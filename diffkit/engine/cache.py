@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
+from typing import Any
 
 import llvmlite
 import llvmlite.binding
@@ -27,18 +28,37 @@ import numba
 import numpy as np
 import platformdirs
 
-from diffkit.engine import loop
+from diffkit.engine import enter, loop
 from diffkit.engine.jit import compile_native, settings
 from diffkit.errors import CacheWarning
 
 if sys.platform != "win32":
     import fcntl
 
-Native = Callable[[int], None]
+Native = Callable[..., Any]
 VARIABLE = "DIFFKIT_CACHE_DIR"
-# What compiling cost on the machine this was written on; only said, never relied on.
-TYPICAL_SECONDS = 20
-ENTRY_POINTS = {"float64": loop.run_float64, "float32": loop.run_float32}
+WORTH_SAYING_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPoint:
+    """A function that becomes native code of its own, of and to int64 alone.
+
+    `typical_seconds` is what compiling cost on the machine this was written on; it is
+    only said (if it is worth saying), never relied on.
+    """
+
+    function: Callable[..., Any]
+    signature: str
+    typical_seconds: int
+
+
+# By the names of their files: no name may be a part of another's.
+ENTRY_POINTS = {
+    "float64": EntryPoint(loop.run_float64, "void(int64)", 20),
+    "float32": EntryPoint(loop.run_float32, "void(int64)", 20),
+    "enter": EntryPoint(enter.enter, "int64(int64, int64, int64)", 1),
+}
 
 _lock = Lock()
 _ready: dict[str, Native] = {}
@@ -46,7 +66,7 @@ _ready: dict[str, Native] = {}
 
 @dataclass(frozen=True, slots=True)
 class CacheState:
-    """What `diffkit doctor` says of the cache: `warm` if both dtypes load from it."""
+    """What `diffkit doctor` says of the cache: `warm` if all is loaded from it."""
 
     folder: Path
     writable: bool
@@ -55,11 +75,15 @@ class CacheState:
 
 
 def native(dtype: np.dtype) -> Native:
-    """The compiled interpreter for a dtype: loaded, or compiled with a message.
+    """The compiled interpreter for a dtype (see `compiled`)."""
+    return compiled(dtype.name)
+
+
+def compiled(name: str) -> Native:
+    """An entry point's native code: loaded, or compiled with a message.
 
     Warns CacheWarning, once, when the compiled code cannot be kept.
     """
-    name = dtype.name
     found = _ready.get(name)
     if found is None:
         with _lock:
@@ -67,6 +91,28 @@ def native(dtype: np.dtype) -> Native:
             if found is None:
                 found = _ready[name] = _load_or_compile(name)
     return found
+
+
+def direct(name: str) -> Native:
+    """The same without Numba's choice by types: for calls that count nanoseconds.
+
+    The arguments must be exactly Python's integers.
+    """
+    return _only_version(name).entry_point
+
+
+def address(name: str) -> int:
+    """Where an entry point's native code lies, for other native code to call."""
+    version = _only_version(name)
+    return version.library.get_pointer_to_function(
+        version.fndesc.llvm_cfunc_wrapper_name
+    )
+
+
+def _only_version(name: str) -> Any:
+    dispatcher: Any = compiled(name)
+    (version,) = dispatcher.overloads.values()
+    return version
 
 
 def state() -> CacheState:
@@ -82,7 +128,7 @@ def state() -> CacheState:
 
 
 def missing() -> tuple[str, ...]:
-    """The dtypes that this computer has no compiled code for, and could keep."""
+    """The entry points that this computer has no compiled code for, and could keep."""
     folder = cache_folder()
     if _unwritable(folder) is not None:
         return ()
@@ -90,8 +136,8 @@ def missing() -> tuple[str, ...]:
 
 
 def fill(name: str) -> None:
-    """Have the compiled code of a dtype on disk."""
-    native(np.dtype(name))
+    """Have the compiled code of an entry point on disk."""
+    compiled(name)
 
 
 def cache_folder() -> Path:
@@ -107,10 +153,16 @@ def cache_folder() -> Path:
 def _fingerprint() -> str:
     digest = hashlib.sha256()
     root = Path(__file__).parent
-    compiled = [
-        root / name for name in ("cache.py", "jit.py", "loop.py", "vector_math.py")
-    ]
-    for source in sorted([*compiled, *(root / "kernels").glob("*.py")]):
+    compiled = (
+        "cache.py",
+        "enter.py",
+        "jit.py",
+        "loop.py",
+        "native_arrays.py",
+        "vector_math.py",
+    )
+    sources = [root / name for name in compiled]
+    for source in sorted([*sources, *(root / "kernels").glob("*.py")]):
         digest.update(source.relative_to(root).as_posix().encode())
         digest.update(source.read_bytes())
     versions = (numba.__version__, llvmlite.__version__, np.__version__)
@@ -125,13 +177,15 @@ def _load_or_compile(name: str) -> Native:
     folder = cache_folder()
     problem = _unwritable(folder)
     if problem is not None:
-        warnings.warn(
-            f"diffkit cannot keep its compiled engine in {folder}: {problem}. All "
-            f"works, but every new process compiles again (about {TYPICAL_SECONDS} s). "
-            f"Set {VARIABLE} to a folder that can be written.",
-            CacheWarning,
-            stacklevel=4,
-        )
+        seconds = ENTRY_POINTS[name].typical_seconds
+        if seconds >= WORTH_SAYING_SECONDS:
+            warnings.warn(
+                f"diffkit cannot keep its compiled engine in {folder}: {problem}. All "
+                f"works, but every new process compiles again (about {seconds} s). "
+                f"Set {VARIABLE} to a folder that can be written.",
+                CacheWarning,
+                stacklevel=5,
+            )
         return _announced(name, None)
     with _alone(folder, name):
         _remove_damaged(folder, name)
@@ -158,19 +212,22 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
 
 
 def _announced(name: str, folder: Path | None) -> Native:
-    print(
-        f"diffkit: compiling the {name} engine for this machine, once, "
-        f"about {TYPICAL_SECONDS} s ...",
-        file=sys.stderr,
-        flush=True,
+    typical = ENTRY_POINTS[name].typical_seconds
+    _say(
+        typical,
+        f"compiling the {name} engine for this machine, once, about {typical} s ...",
     )
     began = perf_counter()
     function = _decorated(name, folder)
-    seconds = perf_counter() - began
-    print(f"diffkit: compiled in {seconds:.0f} s.", file=sys.stderr, flush=True)
+    _say(typical, f"compiled in {perf_counter() - began:.0f} s.")
     if folder is not None:
         _write_checksums(folder, name)
     return function
+
+
+def _say(typical_seconds: int, text: str) -> None:
+    if typical_seconds >= WORTH_SAYING_SECONDS:
+        print(f"diffkit: {text}", file=sys.stderr, flush=True)
 
 
 def _decorated(name: str, folder: Path | None) -> Native:
@@ -179,10 +236,14 @@ def _decorated(name: str, folder: Path | None) -> Native:
     try:
         if folder is not None:
             settings.CACHE_DIR = str(folder)
+        entry = ENTRY_POINTS[name]
         decorate = compile_native(
-            "void(int64)", nogil=True, error_model="numpy", cache=folder is not None
+            entry.signature,
+            nogil=True,
+            error_model="numpy",
+            cache=folder is not None,
         )
-        return decorate(ENTRY_POINTS[name])
+        return decorate(entry.function)
     finally:
         settings.CACHE_DIR = kept
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from diffkit.engine import loop
-from diffkit.engine.cache import native
+from diffkit.engine import enter, loop
+from diffkit.engine.cache import direct, native
 from diffkit.engine.program import Program, Slot, lower
+from diffkit.engine.transfer import Part, Settings, Transfer, can_transfer
 from diffkit.errors import DtypeError, ShapeError
 from diffkit.graph import Graph
 
@@ -39,13 +41,32 @@ class _Workspace:
             for slot in program.outputs
         ]
         self.block = self.arena[plan.output_start :]
-        self.control = np.zeros(loop.CONTROL_WIDTH, np.int64)
+        arrays = len(self.leaves) + len(self.outputs)
+        room = loop.CONTROL_WIDTH + enter.STRETCH_WIDTH * arrays
+        self.control = np.zeros(room, np.int64)
         self.control[loop.ARENA] = self.arena.ctypes.data
         self.control[loop.INSTRUCTIONS] = program.table.ctypes.data
         self.control[loop.INSTRUCTION_COUNT] = len(program.table)
         self.control[loop.LISTS] = program.lists.ctypes.data
         self.control[loop.REPEATS] = -1
         self.address = int(self.control.ctypes.data)
+
+
+class _Workspaces:
+    """Those that no call is using: concurrent calls are each given their own."""
+
+    __slots__ = ("_program", "free")
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self.free: list[_Workspace] = []
+
+    def borrow(self) -> _Workspace:
+        # list.pop is atomic: no two threads are given the same workspace.
+        try:
+            return self.free.pop()
+        except IndexError:
+            return _Workspace(self._program)
 
 
 class Machine:
@@ -61,10 +82,16 @@ class Machine:
         self.graph = graph
         self.program = program
         self.seconds = seconds
-        self._run = native(program.dtype)
-        self._free: list[_Workspace] = []
+        self._run = direct(program.dtype.name)
+        self._workspaces = _Workspaces(program)
+        self._borrow, self._free = self._workspaces.borrow, self._workspaces.free
         self._shapes = [slot.shape for slot in program.inputs]
         self._booleans = [p for p, s in enumerate(program.outputs) if s.boolean]
+        self._out_shapes = [slot.shape for slot in program.outputs]
+        self._out_dtypes = [
+            np.dtype(np.bool_) if slot.boolean else program.dtype
+            for slot in program.outputs
+        ]
         self._names = graph.input_names
         start = program.plan.output_start
         bounds = [
@@ -100,6 +127,10 @@ class Machine:
 
         Raises ShapeError when a leaf has another shape than was traced.
         """
+        if self._one_by_one is not None:
+            outputs = list(map(np.empty, self._out_shapes, self._out_dtypes))
+            if self._one_by_one([*leaves, *outputs]):
+                return outputs
         workspace = self._borrow()
         try:
             self._fill(workspace, leaves)
@@ -110,6 +141,25 @@ class Machine:
         for position in self._booleans:
             outputs[position] = outputs[position] != 0
         return outputs
+
+    def transfer(
+        self,
+        read: Sequence[Part],
+        written: Sequence[Part],
+        *,
+        apart: bool = False,
+        finite: bool = False,
+    ) -> Transfer | None:
+        """Native calls on lists of these arrays; None where only Python can make them.
+
+        With `apart`, arrays that are written are refused where they share memory with
+        any other of the list. With `finite`, nothing is written where the first output
+        is not finite.
+        """
+        if not can_transfer(self.program, read, written):
+            return None
+        settings = Settings(apart=apart, finite=finite)
+        return Transfer(self.program, read, written, settings, self._workspaces)
 
     def run_flat(self, leaves: Sequence[Any]) -> np.ndarray:
         """All outputs in one fresh flat array, one after the other (see `split`)."""
@@ -171,12 +221,13 @@ class Machine:
             self._free.append(workspace)
         return results
 
-    def _borrow(self) -> _Workspace:
-        # list.pop is atomic: no two threads are given the same workspace.
-        try:
-            return self._free.pop()
-        except IndexError:
-            return _Workspace(self.program)
+    @cached_property
+    def _one_by_one(self) -> Transfer | None:
+        """Every input and output in an array of its own, in the arena's dtype."""
+        dtype = self.program.dtype
+        read = [Part(dtype, (p,)) for p in range(len(self.program.inputs))]
+        written = [Part(dtype, (p,)) for p, dtype in enumerate(self._out_dtypes)]
+        return self.transfer(read, written)
 
     def _fill(self, workspace: _Workspace, leaves: Sequence[Any]) -> None:
         try:

@@ -9,6 +9,7 @@ import numpy as np
 import optree
 
 from diffkit.graph import trees
+from diffkit.graph.packing import Packing
 
 
 class Layout(Protocol):
@@ -39,23 +40,17 @@ class OneVector:
     """
 
     def __init__(self, params: Any) -> None:
-        leaves, self._tree = trees.flatten(params)
-        ends = np.cumsum([leaf.size for leaf in leaves]).tolist()
-        starts = [0, *ends[:-1]]
-        self._cuts = [
-            (slice(start, end), leaf.shape)
-            for start, end, leaf in zip(starts, ends, leaves, strict=True)
-        ]
-        self._shape = (ends[-1],)
+        leaves, tree = trees.flatten(params)
+        self._packing = Packing(tree, [leaf.shape for leaf in leaves])
+        self._shape = (self._packing.size,)
 
     def pack(self, tree: Any) -> np.ndarray:
         """One fresh vector."""
-        return np.concatenate([leaf.reshape(-1) for leaf in trees.leaves(tree)])
+        return self._packing.pack(tree)
 
     def unpack(self, packed: np.ndarray) -> Any:
         """Views of the vector."""
-        views = [packed[cut].reshape(shape) for cut, shape in self._cuts]
-        return trees.unflatten(self._tree, views)
+        return self._packing.unpack(packed)
 
     def pack_state(self, state: Any, like: Any) -> Any:
         """Every part of the state that is nested as the parameters, as a vector."""

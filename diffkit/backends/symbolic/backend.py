@@ -225,7 +225,7 @@ class Symbolic:
                 columns = Columns(rows, graph, scalars).graph(outputs, program.wrt)
                 run = make_runner(columns, "engine", dtype)
             done = info(bytes=run.arena_bytes)
-            return EngineCompiled(done, source, len(program.wrt), graph, run, dtype)
+            return EngineCompiled(done, source, program.wrt, graph, run, dtype)
         with phases("compile"):
             value_source = python_source(rows, outputs[:1], names, written_out)
             evaluate = compile_source(source, functions(dtype))

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from diffkit.backends.base import Info, Program
+from diffkit.backends.base import Direct, Form, Info, Program
+from diffkit.backends.direct import direct_call
 from diffkit.backends.runtime import Runner, make_runner
 from diffkit.backends.symbolic.scalars import Leaf, Output, Scalars
 from diffkit.graph import Graph
@@ -122,7 +123,7 @@ class EngineCompiled:
 
     info: Info
     source: str
-    parameters: int  # how many inputs are differentiated by
+    wrt: tuple[int, ...]  # the inputs that are differentiated by
     graph: Graph  # the primal
     run: Runner
     dtype: np.dtype
@@ -132,8 +133,12 @@ class EngineCompiled:
     ) -> tuple[Any, list[np.ndarray], list[np.ndarray]]:
         """Value, gradients by position in `wrt`, and the other outputs, all fresh."""
         outputs = self.run(leaves)
-        end = 1 + self.parameters
+        end = 1 + len(self.wrt)
         return outputs[0][()], outputs[1:end], outputs[end:]
+
+    def direct(self, dtypes: Sequence[np.dtype], form: Form) -> Direct | None:
+        """Calls that read and write the caller's arrays."""
+        return direct_call(self.run, self.wrt, dtypes, form)
 
     @cached_property
     def _primal(self) -> Runner:

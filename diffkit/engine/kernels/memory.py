@@ -40,6 +40,18 @@ def int64_pointer(typingctx, address):
 
 
 @intrinsic
+def int32_pointer(typingctx, address):
+    """The pointer to int32 at an address."""
+    return _address_cast(types.int32)
+
+
+@intrinsic
+def uint8_pointer(typingctx, address):
+    """The pointer to bytes at an address."""
+    return _address_cast(types.uint8)
+
+
+@intrinsic
 def offset_pointer(typingctx, pointer, elements):
     """The pointer some elements further on."""
 

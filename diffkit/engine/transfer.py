@@ -1,0 +1,201 @@
+"""Which arrays a call is given and what goes where: a plan for `enter`, made once.
+
+Arguments one by one, arguments in one vector, and results in the caller's own arrays
+are the same mechanism with other plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from diffkit.engine import enter, native_arrays
+from diffkit.engine.cache import address, direct
+from diffkit.engine.program import Program, Slot
+
+# What can be read into an arena of either dtype; others go through Python.
+CONVERSIONS = {
+    np.dtype(np.float64): enter.FLOAT64,
+    np.dtype(np.float32): enter.FLOAT32,
+    np.dtype(np.int64): enter.INT64,
+    np.dtype(np.int32): enter.INT32,
+    np.dtype(np.bool_): enter.BOOLEAN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An array of a call: its dtype, and the inputs (or outputs) that it holds.
+
+    The one input itself or, as a `vector`, any number of them end to end, each in C
+    order.
+    """
+
+    dtype: np.dtype
+    positions: tuple[int, ...]
+    vector: bool = False
+
+    def shape(self, slots: Sequence[Slot]) -> tuple[int, ...]:
+        """The shape that the array must have."""
+        if not self.vector:
+            return slots[self.positions[0]].shape
+        return (sum(slots[p].elements for p in self.positions),)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a call is refused for, beside arrays that do not fit.
+
+    `apart`: an array that is written shares memory with another of the list; `finite`:
+    the first output is not finite.
+    """
+
+    apart: bool = False
+    finite: bool = False
+
+
+class Workspaces(Protocol):
+    """Whatever lends out the program's arenas."""
+
+    free: list[Any]
+
+    def borrow(self) -> Any:
+        """One that no other call is using; it is given back by `free.append`."""
+        ...
+
+
+class Transfer:
+    """A native call of a program on the arrays of one list.
+
+    Called with the list of all arrays, those that are read and those that are written,
+    it gives True; or False, with nothing written, where one is not a C-contiguous array
+    of its dtype and shape, or the settings refuse it.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        read: Sequence[Part],
+        written: Sequence[Part],
+        settings: Settings,
+        workspaces: Workspaces,
+    ) -> None:
+        self._enter = direct("enter")
+        self._free, self._borrow = workspaces.free, workspaces.borrow
+        kinds = [
+            *_kinds(read, program.inputs, native_arrays.READ_FLAGS),
+            *_kinds(written, program.outputs, native_arrays.WRITE_FLAGS),
+        ]
+        copies_in = _copies(read, program.inputs, program.dtype, 0)
+        copies_out = _copies(written, program.outputs, program.dtype, len(read))
+        # The plan holds the addresses of these: they live as long as it does.
+        self._tables = [_table(rows) for rows in (kinds, copies_in, copies_out)]
+        self._plan = np.zeros(enter.PLAN_WIDTH, np.int64)
+        self._plan[enter.RUN] = address(program.dtype.name)
+        self._plan[enter.ITEM_BYTES] = program.dtype.itemsize
+        self._plan[enter.ARRAY_TYPE] = id(np.ndarray)
+        self._plan[enter.ARRAYS] = len(kinds)
+        self._plan[enter.READ] = len(read)
+        self._plan[enter.APART] = settings.apart
+        self._plan[enter.FINITE] = program.outputs[0].start if settings.finite else -1
+        places = (enter.KINDS, enter.COPIES_IN, enter.COPIES_OUT)
+        for place, table in zip(places, self._tables, strict=True):
+            self._plan[place] = table.ctypes.data
+        self._plan[enter.KIND_WIDTH] = self._tables[0].shape[1]
+        self._plan[enter.COPIES_IN_COUNT] = len(copies_in)
+        self._plan[enter.COPIES_OUT_COUNT] = len(copies_out)
+        self._address = int(self._plan.ctypes.data)
+
+    def __call__(self, arrays: list[Any]) -> bool:
+        workspace = self._borrow()
+        try:
+            return not self._enter(workspace.address, self._address, id(arrays))
+        finally:
+            self._free.append(workspace)
+
+    def value(self, arrays: list[Any]) -> Any:
+        """The same for a program whose first output is a scalar: that, or None.
+
+        What is written need not hold the first output.
+        """
+        try:
+            workspace = self._free.pop()
+        except IndexError:
+            workspace = self._borrow()
+        try:
+            if self._enter(workspace.address, self._address, id(arrays)):
+                return None
+            return workspace.outputs[0][()]
+        finally:
+            self._free.append(workspace)
+
+
+def can_transfer(
+    program: Program, read: Sequence[Part], written: Sequence[Part]
+) -> bool:
+    """Whether native code can read arrays here, and convert these."""
+    return (
+        native_arrays.headers_are_known()
+        and all(part.dtype in CONVERSIONS for part in read)
+        and all(part.dtype == _written(program, part) for part in written)
+    )
+
+
+def _written(program: Program, part: Part) -> np.dtype | None:
+    """The dtype that an array must have to be given these outputs."""
+    booleans = {program.outputs[p].boolean for p in part.positions}
+    if not booleans <= {part.dtype == np.bool_}:
+        return None
+    return np.dtype(np.bool_) if True in booleans else program.dtype
+
+
+def _kinds(parts: Sequence[Part], slots: Sequence[Slot], flags: int) -> list[list[int]]:
+    rows = []
+    for part in parts:
+        shape = part.shape(slots)
+        # Of each built-in dtype there is one object, which arrays refer to.
+        dtype = np.dtype(part.dtype.char)
+        rows.append([id(dtype), flags, dtype.itemsize, len(shape), *shape])
+    return rows
+
+
+def _copies(
+    parts: Sequence[Part], slots: Sequence[Slot], dtype: np.dtype, first: int
+) -> list[list[int]]:
+    """A row for each stretch; those that are neighbours on both sides are one."""
+    rows: list[list[int]] = []
+    for number, part in enumerate(parts, start=first):
+        conversion = enter.SAME if part.dtype == dtype else CONVERSIONS[part.dtype]
+        offset = 0
+        for position in part.positions:
+            slot = slots[position]
+            row = [number, offset, slot.start, slot.elements, conversion]
+            offset += slot.elements
+            if not slot.elements:
+                continue
+            if rows and _continues(rows[-1], row):
+                rows[-1][enter.COPY_ELEMENTS] += slot.elements
+            else:
+                rows.append(row)
+    return rows
+
+
+def _continues(before: list[int], row: list[int]) -> bool:
+    end = before[enter.COPY_ELEMENTS]
+    return (
+        before[enter.COPY_ARRAY] == row[enter.COPY_ARRAY]
+        and before[enter.COPY_OFFSET] + end == row[enter.COPY_OFFSET]
+        and before[enter.COPY_PLACE] + end == row[enter.COPY_PLACE]
+    )
+
+
+def _table(rows: list[list[int]]) -> np.ndarray:
+    """Rows of one width, the short ones filled with zeros."""
+    width = max(map(len, rows), default=1)
+    table = np.zeros((len(rows), width), np.int64)
+    for number, row in enumerate(rows):
+        table[number, : len(row)] = row
+    return table
