@@ -24,7 +24,8 @@ class LeafSpec:
     dtype: np.dtype
 
     def __str__(self) -> str:
-        return f"{self.dtype.name}{list(self.shape)}"
+        order = "" if self.dtype.isnative else f" as {self.dtype.str}"
+        return f"{self.dtype.name}{list(self.shape)}{order}"
 
 
 class Arguments:
