@@ -100,15 +100,18 @@ def test_the_curves_are_of_widths_that_were_counted_at_many_depths(view):
     widths = {place.split()[1] for place in counts}
     assert widths == {"1", "2", "4", "8"}
     for width in widths:
-        shared = [
-            found[1] for place, found in counts.items() if place.endswith(f" {width}")
-        ]
-        assert len(set(np.diff(shared))) == 1  # a straight line
-        tree = [
-            found[0] for place, found in counts.items() if place.endswith(f" {width}")
-        ]
-        ratios = [b / a for a, b in pairwise(tree)]
-        assert math.isclose(ratios[-1], max(1, int(width) ** 2), rel_tol=0.35)
+        found = {
+            int(place.split()[0]): pair
+            for place, pair in counts.items()
+            if place.endswith(f" {width}")
+        }
+        slopes = {
+            (found[b][1] - found[a][1]) / (b - a) for a, b in pairwise(sorted(found))
+        }
+        assert len(slopes) == 1  # a straight line
+        *_, before, last = sorted(found)
+        ratio = (found[last][0] / found[before][0]) ** (1 / (last - before))
+        assert math.isclose(ratio, max(1, int(width) ** 2), rel_tol=0.35)
 
 
 def test_a_width_that_lacks_a_depth_is_a_gap(registry, tmp_path):

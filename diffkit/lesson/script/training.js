@@ -1,15 +1,15 @@
 // One recorded training on the axis that is chosen, and what it had cost at an epoch.
 class Training extends lesson.Element {
   start() {
-    const { ways } = lesson.data("training");
-    const epochs = ways[0].loss.length;
+    const { epochs, ways } = lesson.data("training");
+    const last = epochs[epochs.length - 1];
     const charts = [...this.querySelectorAll("[data-axis]")];
     const said = this.querySelector("p.readout");
     // Every gradient costs the same, so an epoch is an equal part of the whole.
     const cost = {
       epochs: (way, epoch) => epoch,
-      evaluations: (way, epoch) => (way.evaluations * epoch) / epochs,
-      seconds: (way, epoch) => (way.seconds * epoch) / epochs,
+      evaluations: (way, epoch) => (way.evaluations * epoch) / last,
+      seconds: (way, epoch) => (way.seconds * epoch) / last,
     };
     const words = {
       epochs: () => "",
@@ -17,23 +17,24 @@ class Training extends lesson.Element {
       seconds: (spent) => ` after ${lesson.seconds(spent)}`,
     };
     let axis = "epochs";
-    let epoch = epochs;
+    let epoch = last;
+    let place = epochs.length - 1;
     const show = () => {
       for (const one of charts) one.hidden = one.dataset.axis !== axis;
       const plot = lesson.plot(`training-${axis}`);
-      ways.forEach((way, place) => {
-        const ball = document.getElementById(`training-${axis}-ball${place}`);
+      ways.forEach((way, at) => {
+        const ball = document.getElementById(`training-${axis}-ball${at}`);
         ball.setAttribute("cx", plot.x(cost[axis](way, epoch)));
-        ball.setAttribute("cy", plot.y(way.loss[epoch - 1]));
+        ball.setAttribute("cy", plot.y(way.loss[place]));
         ball.setAttribute("r", 5);
       });
-      const each = ways.map((way) => `${way.name} ${lesson.number(way.loss[epoch - 1])}${words[axis](cost[axis](way, epoch))}`);
+      const each = ways.map((way) => `${way.name} ${lesson.number(way.loss[place])}${words[axis](cost[axis](way, epoch))}`);
       said.textContent = `Loss of epoch ${epoch}: ${each.join("; ")}.`;
     };
     lesson.choice(this, "axis", (value) => { axis = value; show(); });
-    lesson.slider(this, "epoch", Array.from({ length: epochs }, (_, k) => k + 1), {
+    lesson.slider(this, "epoch", epochs, {
       said: (value) => `epoch ${value}`,
-      then: (value) => { epoch = value; show(); },
+      then: (value, at) => { epoch = value; place = at; show(); },
     });
   }
 }

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from diffkit.lesson import chart
 from diffkit.lesson.data import Data, GapError, Measured, Number
 from diffkit.lesson.section import Section, View
+from diffkit.lesson.spread import spread
 from diffkit.lesson.wall import wall
 
 NAME = "formula"
@@ -18,8 +19,8 @@ TREE, SHARED = "nested_tree_operations", "shared_operations"
 FORMS = ("expanded_tree_operations", TREE, "cse_shared_operations", SHARED)
 #: A longer formula is not printed, and neither is a deeper one: the page has to fit.
 PRINTED_OPERATIONS, PRINTED_DEPTH = 1_400, 2
-#: A curve needs so many depths.
-FEWEST = 3
+#: A curve needs so many depths, and has no more.
+FEWEST, MOST = 3, 12
 
 Counts = Mapping[tuple[int, int], Mapping[str, Number]]
 
@@ -72,7 +73,8 @@ def _counts(rows: Measured) -> Counts:
     widths = sorted(w for w, depths in depths_of.items() if len(depths) >= FEWEST)
     if not widths:
         raise GapError(rows.name, f"no {SHARED} at {FEWEST} depths", rows.mode)
-    depths = sorted(set().union(*(depths_of[width] for width in widths)))
+    every = sorted(set().union(*(depths_of[width] for width in widths)))
+    depths = spread(every, MOST, early=True)
     return {
         (depth, width): {
             form: rows.number(form, system=NETWORK, depth=depth, width=width)

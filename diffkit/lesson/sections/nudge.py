@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from markupsafe import Markup
 from diffkit.lesson import chart
 from diffkit.lesson.data import Data, GapError, Measured, Number
 from diffkit.lesson.section import Section, View
+from diffkit.lesson.spread import spread
 from diffkit.report import numbers
 
 NAME = "nudge"
@@ -24,6 +25,8 @@ FORMULAS: Mapping[str, tuple[str, int]] = {
     "forward": ("one-sided", 5),
     "central": ("central", 2),
 }
+#: So many steps can be picked, and the best ones.
+MOST = 61
 PROGRAM: dict[str, Any] = {"program": "exp(sin x)", "dtype": "float64"}
 
 
@@ -48,8 +51,15 @@ def view(data: Data) -> View:
     run = [size for size in sizes if size.evaluations is not None]
     if not run:
         raise GapError(counted.name, f"no primal_evaluations by {CENTRAL}")
-    swept = {name: _curve(steps, name) for name in FORMULAS}
-    h = steps.samples("swept_step_value", "central", **PROGRAM)
+    every = steps.samples("swept_step_value", "central", **PROGRAM)
+    least = {
+        name: steps.row("best_step_value", name, **PROGRAM).value for name in FORMULAS
+    }
+    places = _places(every, least.values())
+    h = [every[place] for place in places]
+    swept = {
+        name: [_curve(steps, name)[place] for place in places] for name in FORMULAS
+    }
     names = [size.network for size in sizes]
     start = names.index(NAMED) if NAMED in names else len(run) - 1
     # The ends, the named one and one between; the drawing has all of them.
@@ -76,10 +86,7 @@ def view(data: Data) -> View:
             "sizes": [_handed(size) for size in sizes],
             "steps": h,
             "errors": swept,
-            "best": {
-                name: steps.row("best_step_value", name, **PROGRAM).value
-                for name in FORMULAS
-            },
+            "best": least,
         },
     )
 
@@ -185,6 +192,12 @@ def _count_drawing(run: Sequence[Size], largest: Size) -> Markup:
         height=height,
         right=right,
     )
+
+
+def _places(steps: Sequence[float], least: Iterable[float | None]) -> list[int]:
+    """Places of the steps that can be picked: some of them, and the best ones."""
+    best = [place for place, step in enumerate(steps) if step in set(least)]
+    return sorted({*spread(range(len(steps)), MOST), *best})
 
 
 def _curve(rows: Measured, name: str) -> tuple[float, ...]:

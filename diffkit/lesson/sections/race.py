@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from diffkit.lesson import chart
 from diffkit.lesson.data import Data, Measured, Number, given
 from diffkit.lesson.section import Section, View
+from diffkit.lesson.spread import spread
 from diffkit.report import numbers
 
 NAME = "race"
@@ -29,6 +30,8 @@ SHOWN = {
     SECONDS: "time for one gradient",
     "run_operations": "operations for one gradient",
 }
+#: So many depths and widths can be picked: each network is a row of the payload.
+MOST = 5
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 214, 66, 24, 14, 52
 
 
@@ -91,10 +94,11 @@ def _ends(rows: Measured, way: str) -> list[Number]:
 
 
 def _networks(rows: Measured) -> Networks:
-    """(depth, width) -> lanes, over the whole grid of what was measured."""
+    """(depth, width) -> lanes, over a whole grid of what was measured."""
     rows.having(SECONDS, REVERSE)
     depths, widths = (
-        sorted({int(row[name]) for row in rows.rows}) for name in ("depth", "width")
+        spread(sorted({int(row[name]) for row in rows.rows}), MOST)
+        for name in ("depth", "width")
     )
     return {
         (depth, width): {way: _lane(rows, way, depth, width) for way in LANES}

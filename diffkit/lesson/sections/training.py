@@ -17,6 +17,7 @@ from diffkit.lesson.data import (
     ratio,
 )
 from diffkit.lesson.section import Section, View
+from diffkit.lesson.spread import spread
 from diffkit.report import numbers
 
 NAME = "training"
@@ -29,6 +30,8 @@ WAYS = {
     "finite_differences_forward": "forward differences",
     "finite_differences_central": "central differences",
 }
+#: So many epochs are drawn, and can be picked.
+MOST = 30
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
 
 
@@ -55,14 +58,16 @@ def view(data: Data) -> View:
     """One seed by every way; optimizers and batch sizes beside it."""
     rows = data["train_three_ways"]
     runs = [_run(rows, way) for way in DRAWN]
+    epochs = _epochs(min(len(run.losses) for run in runs))
     evaluations = {way: _of(rows, "primal_evaluations", way) for way in WAYS}
     dearest = evaluations["finite_differences_central"]
     optimizers, batches = data["optimizers"], data["batch_size"]
     return View(
         {
-            "charts": [(axis, _chart(axis, runs)) for axis in AXES],
+            "charts": [(axis, _chart(axis, runs, epochs)) for axis in AXES],
             "axes": [(axis, label) for axis, (label, _) in AXES.items()],
             "epochs": len(runs[0].losses),
+            "picked": len(epochs),
             "ways": [WAYS[run.way] for run in runs],
             "lines": [_line(rows, way) for way in WAYS],
             "parameters": _of(rows, "parameters_count", "autodiff"),
@@ -98,10 +103,11 @@ def view(data: Data) -> View:
             **_batches(batches),
         },
         {
+            "epochs": epochs,
             "ways": [
                 {
                     "name": WAYS[run.way],
-                    "loss": run.losses,
+                    "loss": [run.losses[epoch - 1] for epoch in epochs],
                     "evaluations": float(run.evaluations),
                     "seconds": float(run.seconds),
                 }
@@ -148,11 +154,13 @@ _TITLES = {
 }
 
 
-def _chart(axis: str, runs: list[Run]) -> Markup:
+def _epochs(last: int) -> list[int]:
+    return spread(range(1, last + 1), MOST)
+
+
+def _chart(axis: str, runs: list[Run], epochs: list[int]) -> Markup:
     points = {
-        run.way: [
-            (run.cost(axis, epoch), loss) for epoch, loss in enumerate(run.losses, 1)
-        ]
+        run.way: [(run.cost(axis, epoch), run.losses[epoch - 1]) for epoch in epochs]
         for run in runs
     }
     costs = [x for line in points.values() for x, _ in line]
@@ -204,7 +212,12 @@ def _optimizers(rows: Measured) -> dict[str, object]:
     y = chart.fit("training loss", [v for c in curves.values() for v in c], log=True)
     looks = enumerate(curves.items(), 1)
     lines = [
-        chart.Line(name, list(enumerate(curve, 1)), look=look, dashed=look % 2 == 0)
+        chart.Line(
+            name,
+            [(epoch, curve[epoch - 1]) for epoch in spread(range(1, len(curve) + 1), 60)],
+            look=look,
+            dashed=look % 2 == 0,
+        )
         for look, (name, curve) in looks
     ]
     betas = rows.numbers("steady_rate_ratio", by="beta", part="forms")
