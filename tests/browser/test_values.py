@@ -313,14 +313,19 @@ def test_training(section):
         for way in ways.values()
     }
     losses = {way: shown.samples("train_loss", way, **one_way) for way in whole}
+    picked: dict[int, int] = {}
     for axis, place in itertools.product(shown.options("axis"), shown.places("epoch")):
         (one,) = shown.set([{"axis": axis, "epoch": place}])
         (text,) = one["said"]
-        assert text.startswith(f"Loss of epoch {place + 1}: ")
+        epoch = int(re.match(r"Loss of epoch (\d+): ", text)[1])
+        picked[place] = epoch
         for said in text.rstrip(".").partition(": ")[2].split("; "):
             name = next(name for name in ways if said.startswith(name))
             way = ways[name]
-            expected = [losses[way][place]]
+            expected = [losses[way][epoch - 1]]
             if axis != "epochs":
-                expected.append(whole[way][axis] * (place + 1) / len(losses[way]))
+                expected.append(whole[way][axis] * epoch / len(losses[way]))
             shows(said.removeprefix(name), *expected)
+    epochs = [picked[place] for place in sorted(picked)]
+    assert epochs == sorted(set(epochs))
+    assert (epochs[0], epochs[-1]) == (1, len(losses["autodiff"]))

@@ -118,11 +118,11 @@ def test_a_width_that_lacks_a_depth_is_a_gap(registry, tmp_path):
     reports = linked(tmp_path)
 
     def without(text: str) -> str:
-        start = "expression_growth,network,4,5,"
+        start = "expression_growth,network,4,2,"
         kept = [line for line in text.splitlines() if not line.startswith(start)]
         return "\n".join(kept) + "\n"
 
     changed(reports, "expression_growth", without)
     with pytest.raises(data.GapError, match="width 4") as caught:
         formula.view(data.Data(reports, registry.found))
-    assert caught.value.command == "diffkit run expression_growth --quick"
+    assert caught.value.command.startswith("diffkit run expression_growth --")

@@ -16,7 +16,6 @@ from diffkit import lesson
 from diffkit.files import write_atomically
 from diffkit.measure import Row
 from diffkit.report.table import read_rows, to_csv
-from tests.lesson.conftest import REPORTS
 from tests.lesson.markup import read
 from tests.lesson.partial import linked
 from tests.lesson.trace import Tables, faults
@@ -56,9 +55,7 @@ def longer(row: Row, metrics: str, times: int) -> Row:
     """The row with each of its samples several times, rising or falling as before."""
     if row.metric not in metrics.split():
         return row
-    samples = tuple(
-        one * (1 + 1e-6 * n) for one in row.samples for n in range(times)
-    )
+    samples = tuple(one * (1 + 1e-6 * n) for one in row.samples for n in range(times))
     parameters = tuple(
         (k, v * times if k == "epochs" else v) for k, v in row.parameters
     )

@@ -118,6 +118,9 @@ class Tables:
             for text in (metric, backend, *(cell for _, cell in parameters)):
                 for part in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text):
                     yield float(part)
+            # Epochs of a training are counted, and each of them has its losses.
+            for last in (cell for name, cell in parameters if name == "epochs"):
+                yield from map(float, range(1, int(last) + 1))
             for line in lines:
                 for part in (line.value, *line.samples.split()):
                     yield _float(part)

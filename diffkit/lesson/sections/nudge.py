@@ -52,10 +52,11 @@ def view(data: Data) -> View:
     if not run:
         raise GapError(counted.name, f"no primal_evaluations by {CENTRAL}")
     every = steps.samples("swept_step_value", "central", **PROGRAM)
-    least = {
-        name: steps.row("best_step_value", name, **PROGRAM).value for name in FORMULAS
+    foots = {
+        name: float(steps.number("best_step_value", name, **PROGRAM))
+        for name in FORMULAS
     }
-    places = _places(every, least.values())
+    places = _places(every, foots.values())
     h = [every[place] for place in places]
     swept = {
         name: [_curve(steps, name)[place] for place in places] for name in FORMULAS
@@ -76,7 +77,7 @@ def view(data: Data) -> View:
             "count_lines": [_line(sizes[place]) for place in tabled],
             "formulas": [(name, said) for name, (said, _) in FORMULAS.items()],
             "steps": len(h),
-            "step_start": min(range(len(h)), key=lambda k: abs(h[k] - float(best))),
+            "step_start": _nearest(h, float(best)),
             "step_drawing": _step_drawing(steps, h, swept),
             "step_lines": [_step_line(steps, name) for name in FORMULAS],
             "best": best,
@@ -86,7 +87,7 @@ def view(data: Data) -> View:
             "sizes": [_handed(size) for size in sizes],
             "steps": h,
             "errors": swept,
-            "best": least,
+            "best": foots,
         },
     )
 
@@ -194,10 +195,15 @@ def _count_drawing(run: Sequence[Size], largest: Size) -> Markup:
     )
 
 
-def _places(steps: Sequence[float], least: Iterable[float | None]) -> list[int]:
+def _places(steps: Sequence[float], best: Iterable[float]) -> list[int]:
     """Places of the steps that can be picked: some of them, and the best ones."""
-    best = [place for place, step in enumerate(steps) if step in set(least)]
-    return sorted({*spread(range(len(steps)), MOST), *best})
+    return sorted(
+        {*spread(range(len(steps)), MOST), *(_nearest(steps, one) for one in best)}
+    )
+
+
+def _nearest(steps: Sequence[float], wanted: float) -> int:
+    return min(range(len(steps)), key=lambda place: abs(steps[place] - wanted))
 
 
 def _curve(rows: Measured, name: str) -> tuple[float, ...]:

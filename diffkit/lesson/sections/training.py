@@ -112,7 +112,7 @@ def view(data: Data) -> View:
                     "seconds": float(run.seconds),
                 }
                 for run in runs
-            ]
+            ],
         },
     )
 
@@ -154,8 +154,8 @@ _TITLES = {
 }
 
 
-def _epochs(last: int) -> list[int]:
-    return spread(range(1, last + 1), MOST)
+def _epochs(last: int, most: int = MOST) -> list[int]:
+    return spread(range(1, last + 1), most)
 
 
 def _chart(axis: str, runs: list[Run], epochs: list[int]) -> Markup:
@@ -214,7 +214,7 @@ def _optimizers(rows: Measured) -> dict[str, object]:
     lines = [
         chart.Line(
             name,
-            [(epoch, curve[epoch - 1]) for epoch in spread(range(1, len(curve) + 1), 60)],
+            [(epoch, curve[epoch - 1]) for epoch in _epochs(len(curve), 2 * MOST)],
             look=look,
             dashed=look % 2 == 0,
         )
