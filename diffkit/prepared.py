@@ -135,15 +135,20 @@ class Prepared:
         """
         direct = self._direct_flat if out is None else self._direct_flat_out
         if direct is not None:
-            try:
-                given = self._flat.collect((theta, *data))
-            except ValueError:
-                given = self._flat.leaves((theta, *data))
-            aux = list(map(np.empty, direct.shapes, direct.dtypes))
-            gradient = aux.pop(0) if out is None else out
-            value = direct.call([*given, gradient, *aux])
+            given = theta, *data
+            if self._flat.nested:
+                try:
+                    given = self._flat.collect(given)
+                except ValueError:
+                    given = self._flat.leaves(given)
+            results = list(map(np.empty, direct.shapes, direct.dtypes))
+            if out is not None:
+                results.insert(0, out)
+            value = direct.call([*given, *results])
             if value is not None:
-                return self._with_aux(value, aux), gradient
+                if self._aux_tree is None:
+                    return value, results[0]
+                return self._with_aux(value, results[1:]), results[0]
         leaves = self._flat.leaves((theta, *data))
         if out is not None:
             self._flat_result.leaves((out,))

@@ -48,7 +48,7 @@ def direct_call(
     if transfer is None:
         return None
     return Direct(
-        transfer.value,
+        transfer.valued(),
         [part.shape(slots) for part in written],
         [part.dtype for part in written],
     )

@@ -22,7 +22,7 @@ LINE_BYTES = 64
 class _Workspace:
     """One arena and everything prepared on it, so that a call allocates nothing."""
 
-    __slots__ = ("address", "arena", "block", "control", "leaves", "outputs")
+    __slots__ = ("address", "arena", "block", "control", "first", "leaves", "outputs")
 
     def __init__(self, program: Program) -> None:
         plan, dtype = program.plan, program.dtype
@@ -40,6 +40,7 @@ class _Workspace:
             self.arena[slot.start : slot.start + slot.elements].reshape(slot.shape)
             for slot in program.outputs
         ]
+        self.first = self.outputs[0] if self.outputs else None
         self.block = self.arena[plan.output_start :]
         arrays = len(self.leaves) + len(self.outputs)
         room = loop.CONTROL_WIDTH + enter.STRETCH_WIDTH * arrays

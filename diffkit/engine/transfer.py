@@ -6,7 +6,7 @@ are the same mechanism with other plans.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -116,21 +116,29 @@ class Transfer:
         finally:
             self._free.append(workspace)
 
-    def value(self, arrays: list[Any]) -> Any:
-        """The same for a program whose first output is a scalar: that, or None.
+    def valued(self) -> Callable[[list[Any]], Any]:
+        """The same call for a program whose first output is a scalar: that, or None.
 
         What is written need not hold the first output.
         """
-        try:
-            workspace = self._free.pop()
-        except IndexError:
-            workspace = self._borrow()
-        try:
-            if self._enter(workspace.address, self._address, id(arrays)):
-                return None
-            return workspace.outputs[0][()]
-        finally:
-            self._free.append(workspace)
+        # A closure finds all that a call needs faster than attributes. It keeps the
+        # transfer, and with it the tables that the plan points to.
+        run, plan = self._enter, self._address
+        take, give_back, borrow = self._free.pop, self._free.append, self._borrow
+
+        def value(arrays: list[Any], kept: Transfer = self) -> Any:
+            try:
+                workspace = take()
+            except IndexError:
+                workspace = borrow()
+            try:
+                if run(workspace.address, plan, id(arrays)):
+                    return None
+                return workspace.first[()]
+            finally:
+                give_back(workspace)
+
+        return value
 
 
 def can_transfer(
@@ -140,16 +148,17 @@ def can_transfer(
     return (
         native_arrays.headers_are_known()
         and all(part.dtype in CONVERSIONS for part in read)
-        and all(part.dtype == _written(program, part) for part in written)
+        and all(_can_hold(program, part) for part in written)
     )
 
 
-def _written(program: Program, part: Part) -> np.dtype | None:
-    """The dtype that an array must have to be given these outputs."""
-    booleans = {program.outputs[p].boolean for p in part.positions}
-    if not booleans <= {part.dtype == np.bool_}:
-        return None
-    return np.dtype(np.bool_) if True in booleans else program.dtype
+def _can_hold(program: Program, part: Part) -> bool:
+    """Whether an array of the part's dtype is given its outputs unconverted."""
+    dtypes = {
+        np.dtype(np.bool_) if program.outputs[p].boolean else program.dtype
+        for p in part.positions
+    }
+    return dtypes <= {part.dtype}
 
 
 def _kinds(parts: Sequence[Part], slots: Sequence[Slot], flags: int) -> list[list[int]]:

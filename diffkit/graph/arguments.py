@@ -32,7 +32,8 @@ class Arguments:
     """Arguments nested as `tree`, named by their roots, with a spec for each leaf.
 
     `collect(args)` gives the leaves without looking at them, for whoever checks them
-    himself, and raises ValueError where they are nested otherwise (`trees.collector`).
+    himself, and raises ValueError where they are nested otherwise (`trees.collector`);
+    where nothing is `nested`, the arguments are the leaves.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Arguments:
         self.tree = tree
         self.specs = tuple(specs)
         self.collect = trees.collector(tree)
+        self.nested = not all(child.is_leaf() for child in tree.children())
         self._roots = tuple(roots)
         self._expected = [(spec.shape, spec.dtype) for spec in specs]
 
