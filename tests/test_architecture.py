@@ -19,7 +19,7 @@ PACKAGE = ROOT / "diffkit"
 # Lower rows import from the rows above them.
 ROWS = (
     ("errors", "files"),
-    ("ops",),
+    ("ops", "rules"),
     ("graph",),
     ("interpret", "engine", "functions"),
     ("backends",),

@@ -28,7 +28,8 @@ import numba
 import numpy as np
 import platformdirs
 
-from diffkit.engine import enter, loop
+from diffkit import rules
+from diffkit.engine import enter, loop, update_loop
 from diffkit.engine.jit import compile_native, settings
 from diffkit.errors import CacheWarning
 
@@ -58,6 +59,8 @@ ENTRY_POINTS = {
     "float64": EntryPoint(loop.run_float64, "void(int64)", 20),
     "float32": EntryPoint(loop.run_float32, "void(int64)", 20),
     "enter": EntryPoint(enter.enter, "int64(int64, int64, int64)", 1),
+    "step_double": EntryPoint(update_loop.step_double, "void(int64)", 4),
+    "step_single": EntryPoint(update_loop.step_single, "void(int64)", 4),
 }
 
 _lock = Lock()
@@ -157,13 +160,15 @@ def _fingerprint() -> str:
         "cache.py",
         "enter.py",
         "jit.py",
+        "jump.py",
         "loop.py",
         "native_arrays.py",
+        "update_loop.py",
         "vector_math.py",
     )
-    sources = [root / name for name in compiled]
+    sources = [Path(rules.__file__), *(root / name for name in compiled)]
     for source in sorted([*sources, *(root / "kernels").glob("*.py")]):
-        digest.update(source.relative_to(root).as_posix().encode())
+        digest.update(source.name.encode())
         digest.update(source.read_bytes())
     versions = (numba.__version__, llvmlite.__version__, np.__version__)
     host = (llvmlite.binding.get_host_cpu_name(), platform.machine(), sys.platform)

@@ -30,6 +30,7 @@ summing_scalar: Any = numba.njit(
 )
 # Loops over memory: called, not copied, so that the machine compiles in seconds.
 kernel: Any = numba.njit(fastmath=CONTRACT, error_model="numpy")
+rounding_kernel: Any = numba.njit(fastmath=False, error_model="numpy")
 summing_kernel: Any = numba.njit(fastmath=SUMMING, error_model="numpy")
 # The entry points: no strict typing of their decorator either.
 compile_native: Any = numba.njit

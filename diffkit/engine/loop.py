@@ -5,13 +5,10 @@ Compiled once per dtype, for whatever network: a program is data to it.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from llvmlite import ir
-from numba import typeof
-from numba.core.imputils import impl_ret_untracked
-
-from diffkit.engine.jit import intrinsic, kernel
+from diffkit.engine.jit import kernel
+from diffkit.engine.jump import jump_table
 from diffkit.engine.kernels import KERNELS
 from diffkit.engine.kernels.fields import OPCODE, WIDTH
 from diffkit.engine.kernels.memory import (
@@ -37,28 +34,7 @@ OUTPUT_SIZE: Final = 10
 CONTROL_WIDTH: Final = 11
 
 
-@intrinsic
-def _call_kernel(typingctx, opcode, arena, row, lists):
-    """Call the kernel of an opcode: one jump through a table."""
-    kernels: list[Any] = [typeof(function) for function in KERNELS.values()]
-    signatures = [k.get_call_type(typingctx, (arena, row, lists), {}) for k in kernels]
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        opcode, *operands = arguments
-        after = builder.append_basic_block("kernel.done")
-        choice = builder.switch(opcode, after)
-        for place, (function, kind) in enumerate(zip(kernels, signatures, strict=True)):
-            block = builder.append_basic_block(f"kernel.{place}")
-            choice.add_case(ir.Constant(opcode.type, place), block)
-            builder.position_at_end(block)
-            context.get_function(function, kind)(builder, operands)
-            builder.branch(after)
-        builder.position_at_end(after)
-        return impl_ret_untracked(
-            context, builder, signature.return_type, context.get_dummy_value()
-        )
-
-    return signatures[0].return_type(opcode, arena, row, lists), codegen
+_call_kernel = jump_table(KERNELS)
 
 
 @kernel

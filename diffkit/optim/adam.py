@@ -6,18 +6,16 @@ from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
-import optree
 
 from diffkit.optim.optimizer import (
     Optimizer,
-    check_alike,
     fraction,
-    needs_params,
     not_negative,
     positive,
     zeros_like,
 )
 from diffkit.optim.schedules import Schedule, as_schedule, rate_at, said
+from diffkit.optim.stage import by_rule
 
 
 class AdamState(NamedTuple):
@@ -53,14 +51,12 @@ def adam(
     schedule, eps = as_schedule("adam", rate), positive("adam", "eps", eps)
     b1, b2 = fraction("adam", "b1", b1), fraction("adam", "b2", b2)
 
-    def update(
-        grads: Any, state: AdamState, params: Any = None
-    ) -> tuple[Any, AdamState]:
+    def numbers(state: AdamState, grads: Any) -> tuple[float, ...]:
         alpha = rate_at(schedule, int(state.step))
-        return _moved(grads, state, alpha, b1, b2, eps)
+        return _numbers(alpha, int(state.step), b1, b2, eps)
 
     name = f"adam({said(rate)}, {b1:g}, {b2:g}, {eps:g})"
-    return Optimizer(_init, update, name, one_vector=True)
+    return by_rule("adam", _init, numbers, name, remembers=AdamState)
 
 
 def adamw(
@@ -89,46 +85,22 @@ def adamw(
     b1, b2 = fraction("adamw", "b1", b1), fraction("adamw", "b2", b2)
     decay = not_negative("adamw", "weight_decay", weight_decay)
 
-    def update(
-        grads: Any, state: AdamState, params: Any = None
-    ) -> tuple[Any, AdamState]:
-        needs_params("adamw", params)
+    def numbers(state: AdamState, grads: Any) -> tuple[float, ...]:
         alpha = rate_at(schedule, int(state.step))
-        updates, state = _moved(grads, state, alpha, b1, b2, eps)
-        shrink = alpha * decay
-        return optree.tree_map(lambda u, w: u - shrink * w, updates, params), state
+        return (*_numbers(alpha, int(state.step), b1, b2, eps), alpha * decay)
 
     name = f"adamw({said(rate)}, {b1:g}, {b2:g}, {eps:g}, {decay:g})"
-    return Optimizer(_init, update, name, one_vector=True)
+    return by_rule("adamw", _init, numbers, name, remembers=AdamState)
 
 
 def _init(params: Any) -> AdamState:
     return AdamState(np.array(0), zeros_like(params), zeros_like(params))
 
 
-def _moved(
-    grads: Any, state: AdamState, alpha: float, b1: float, b2: float, eps: float
-) -> tuple[Any, AdamState]:
-    """Adam's updates and the state after them."""
-    check_alike("gradients", grads, state.first)
-    t = int(state.step) + 1
-    first = optree.tree_map(lambda m, g: _faded(b1, m, g), state.first, grads)
-    second = optree.tree_map(lambda v, g: _faded(b2, v, g * g), state.second, grads)
-    # √v̂ + ε = (√v + ε·root)/root: the root goes into the numbers, not the arrays.
-    root = sqrt(1.0 - b2**t)
-    length, floor = -alpha * root / (1.0 - b1**t), eps * root
-
-    def updated(m: Any, v: Any) -> Any:
-        scale = np.sqrt(v)
-        scale += floor
-        return np.divide(length * m, scale, out=scale[...])
-
-    updates = optree.tree_map(updated, first, second)
-    return updates, AdamState(np.array(t), first, second)
-
-
-def _faded(beta: float, mean: Any, new: Any) -> Any:
-    """β·mean + (1 − β)·new, with no more arrays than it takes."""
-    result = beta * mean
-    result += (1.0 - beta) * new
-    return result
+def _numbers(
+    alpha: float, steps: int, b1: float, b2: float, eps: float
+) -> tuple[float, ...]:
+    """What the rule takes in the step after so many."""
+    root = sqrt(1.0 - b2 ** (steps + 1))
+    length = -alpha * root / (1.0 - b1 ** (steps + 1))
+    return length, eps * root, b1, 1.0 - b1, b2, 1.0 - b2

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import optree
 
 from diffkit.optim.optimizer import (
     Optimizer,
-    check_alike,
     fraction,
     not_negative,
     zeros_like,
 )
 from diffkit.optim.schedules import Schedule, as_schedule, rate_at, said
+from diffkit.optim.stage import by_rule
 
 
 class SquaresState(NamedTuple):
@@ -42,20 +41,11 @@ def adagrad(rate: float | Schedule = 0.01, eps: float = 1e-10) -> Optimizer:
     """
     schedule, eps = as_schedule("adagrad", rate), not_negative("adagrad", "eps", eps)
 
-    def update(
-        grads: Any, state: SquaresState, params: Any = None
-    ) -> tuple[Any, SquaresState]:
-        check_alike("gradients", grads, state.squares)
-        step = int(state.step)
-        alpha = rate_at(schedule, step)
-        squares = optree.tree_map(lambda s, g: s + g * g, state.squares, grads)
-        updates = optree.tree_map(
-            lambda s, g: _divided(alpha, s, g, eps), squares, grads
-        )
-        return updates, SquaresState(np.array(step + 1), squares)
+    def numbers(state: SquaresState, grads: Any) -> tuple[float, ...]:
+        return -rate_at(schedule, int(state.step)), eps
 
     name = f"adagrad({said(rate)}, {eps:g})"
-    return Optimizer(_init, update, name, one_vector=True)
+    return by_rule("adagrad", _init, numbers, name, remembers=SquaresState)
 
 
 def rmsprop(
@@ -81,27 +71,12 @@ def rmsprop(
     beta = fraction("rmsprop", "beta", beta)
     eps = not_negative("rmsprop", "eps", eps)
 
-    def update(
-        grads: Any, state: SquaresState, params: Any = None
-    ) -> tuple[Any, SquaresState]:
-        check_alike("gradients", grads, state.squares)
-        step = int(state.step)
-        alpha = rate_at(schedule, step)
-        squares = optree.tree_map(
-            lambda v, g: beta * v + (1.0 - beta) * (g * g), state.squares, grads
-        )
-        updates = optree.tree_map(
-            lambda v, g: _divided(alpha, v, g, eps), squares, grads
-        )
-        return updates, SquaresState(np.array(step + 1), squares)
+    def numbers(state: SquaresState, grads: Any) -> tuple[float, ...]:
+        return -rate_at(schedule, int(state.step)), eps, beta, 1.0 - beta
 
     name = f"rmsprop({said(rate)}, {beta:g}, {eps:g})"
-    return Optimizer(_init, update, name, one_vector=True)
+    return by_rule("rmsprop", _init, numbers, name, remembers=SquaresState)
 
 
 def _init(params: Any) -> SquaresState:
     return SquaresState(np.array(0), zeros_like(params))
-
-
-def _divided(alpha: float, squares: Any, g: Any, eps: float) -> Any:
-    return -alpha * g / (np.sqrt(squares) + eps)

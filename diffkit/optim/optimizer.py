@@ -26,7 +26,9 @@ class Optimizer:
     was seen (`reduce_on_plateau` has it); `train.fit` calls it after each epoch.
     `one_vector` says that all parameters may be handed over as one flat vector and the
     results are the same numbers: true of everything here, and to be claimed by your own
-    optimizer only if it treats no leaf apart from the others.
+    optimizer only if it treats no leaf apart from the others. `stages` says the same
+    step as passes of the engine over that vector: a `Stage`, or a tuple of such for a
+    state that is a tuple. An optimizer without them is stepped by its `update`.
     """
 
     init: Callable[[Any], Any] = field(repr=False)
@@ -34,6 +36,7 @@ class Optimizer:
     name: str = "optimizer"
     observe: Callable[[Any, float], Any] | None = field(default=None, repr=False)
     one_vector: bool = field(default=False, repr=False)
+    stages: Any = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return self.name

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import optree
 
 from diffkit.errors import UserInputError
 from diffkit.optim.optimizer import (
@@ -14,6 +13,7 @@ from diffkit.optim.optimizer import (
     fraction,
     not_negative,
 )
+from diffkit.optim.stage import by_rule
 
 
 class PlateauState(NamedTuple):
@@ -70,13 +70,9 @@ def reduce_on_plateau(
         check_parameters(params)
         return PlateauState(np.array(1.0), np.array(np.inf), np.array(0), np.array(0))
 
-    def update(
-        grads: Any, state: PlateauState, params: Any = None
-    ) -> tuple[Any, PlateauState]:
+    def numbers(state: PlateauState, grads: Any) -> tuple[float, ...] | None:
         now = float(state.factor)
-        if now == 1:
-            return grads, state
-        return optree.tree_map(lambda g: now * g, grads), state
+        return None if now == 1 else (now,)
 
     def observe(state: PlateauState, loss: float) -> PlateauState:
         now, best = float(state.factor), float(state.best)
@@ -95,4 +91,4 @@ def reduce_on_plateau(
         )
 
     shown = f"{name}({factor:g}, {patience}, {threshold:g}, {cooldown}, {smallest:g})"
-    return Optimizer(init, update, shown, observe=observe, one_vector=True)
+    return by_rule("scaled", init, numbers, shown, observe=observe)

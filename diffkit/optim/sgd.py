@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import optree
 
 from diffkit.optim.optimizer import (
     Optimizer,
-    check_alike,
     check_parameters,
     fraction,
     zeros_like,
 )
 from diffkit.optim.schedules import Schedule, as_schedule, rate_at, said
+from diffkit.optim.stage import by_rule
 
 
 class SgdState(NamedTuple):
@@ -43,15 +41,11 @@ def sgd(rate: float | Schedule) -> Optimizer:
         check_parameters(params)
         return SgdState(np.array(0))
 
-    def update(grads: Any, state: SgdState, params: Any = None) -> tuple[Any, SgdState]:
-        if params is not None:
-            check_alike("gradients", grads, params)
-        step = int(state.step)
-        alpha = rate_at(schedule, step)
-        updates = optree.tree_map(lambda g: -alpha * g, grads)
-        return updates, SgdState(np.array(step + 1))
+    def numbers(state: SgdState, grads: Any) -> tuple[float, ...]:
+        return (-rate_at(schedule, int(state.step)),)
 
-    return Optimizer(init, update, f"sgd({said(rate)})", one_vector=True)
+    name = f"sgd({said(rate)})"
+    return by_rule("scaled", init, numbers, name, remembers=SgdState)
 
 
 class MomentumState(NamedTuple):
@@ -79,9 +73,7 @@ def momentum(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
     (array([-0.1]), array([-0.15]))
     """
     beta = fraction("momentum", "beta", beta)
-    return _with_velocity(
-        "momentum", rate, beta, lambda v, g: beta * v + g, lambda v, g: v
-    )
+    return _with_velocity("momentum", rate, beta, beta)
 
 
 def averaged_momentum(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
@@ -102,13 +94,7 @@ def averaged_momentum(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
     (array([-0.05]), array([-0.075]))
     """
     beta = fraction("averaged_momentum", "beta", beta)
-    return _with_velocity(
-        "averaged_momentum",
-        rate,
-        beta,
-        lambda v, g: beta * v + (1.0 - beta) * g,
-        lambda v, g: v,
-    )
+    return _with_velocity("averaged_momentum", rate, beta, beta, 1.0 - beta)
 
 
 def nesterov(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
@@ -130,35 +116,20 @@ def nesterov(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
     (array([-0.15]), array([-0.175]))
     """
     beta = fraction("nesterov", "beta", beta)
-    return _with_velocity(
-        "nesterov", rate, beta, lambda v, g: beta * v + g, lambda v, g: g + beta * v
-    )
+    return _with_velocity("nesterov", rate, beta, beta)
 
 
 def _with_velocity(
-    name: str,
-    rate: float | Schedule,
-    beta: float,
-    faster: Callable[[Any, Any], Any],
-    direction: Callable[[Any, Any], Any],
+    rule: str, rate: float | Schedule, beta: float, *numbers: float
 ) -> Optimizer:
-    """Step by v ← faster(v, g), then w ← w − α·direction(v, g)."""
-    schedule = as_schedule(name, rate)
+    """Step by the rule, whose numbers are −α and the given ones."""
+    schedule = as_schedule(rule, rate)
 
     def init(params: Any) -> MomentumState:
         return MomentumState(np.array(0), zeros_like(params))
 
-    def update(
-        grads: Any, state: MomentumState, params: Any = None
-    ) -> tuple[Any, MomentumState]:
-        check_alike("gradients", grads, state.velocity)
-        step = int(state.step)
-        alpha = rate_at(schedule, step)
-        velocity = optree.tree_map(faster, state.velocity, grads)
-        updates = optree.tree_map(
-            lambda v, g: -alpha * direction(v, g), velocity, grads
-        )
-        return updates, MomentumState(np.array(step + 1), velocity)
+    def of_step(state: MomentumState, grads: Any) -> tuple[float, ...]:
+        return (-rate_at(schedule, int(state.step)), *numbers)
 
-    shown = f"{name}({said(rate)}, {beta:g})"
-    return Optimizer(init, update, shown, one_vector=True)
+    name = f"{rule}({said(rate)}, {beta:g})"
+    return by_rule(rule, init, of_step, name, remembers=MomentumState)

@@ -12,10 +12,10 @@ from diffkit.errors import UserInputError
 from diffkit.optim.optimizer import (
     Optimizer,
     check_parameters,
-    needs_params,
     not_negative,
     positive,
 )
+from diffkit.optim.stage import Numbers, by_rule
 
 
 def chain(*transforms: Optimizer) -> Optimizer:
@@ -59,12 +59,14 @@ def chain(*transforms: Optimizer) -> Optimizer:
         )
 
     watching = [getattr(part, "observe", None) for part in transforms]
+    stages = tuple(getattr(part, "stages", None) for part in transforms)
     return Optimizer(
         init,
         update,
         f"chain({', '.join(map(str, transforms))})",
         observe=observe if any(watching) else None,
         one_vector=all(getattr(part, "one_vector", False) for part in transforms),
+        stages=None if any(stage is None for stage in stages) else stages,
     )
 
 
@@ -76,10 +78,8 @@ def scale(factor: float) -> Optimizer:
     """
     if not isfinite(factor):
         raise UserInputError(f"scale: factor must be finite and is {factor!r}.")
-    return _stateless(
-        f"scale({factor:g})",
-        lambda grads, params: optree.tree_map(lambda g: factor * g, grads),
-    )
+    numbers = (float(factor),)
+    return _stateless("scaled", lambda state, grads: numbers, f"scale({factor:g})")
 
 
 def weight_decay(penalty: float) -> Optimizer:
@@ -94,13 +94,9 @@ def weight_decay(penalty: float) -> Optimizer:
     >>> optimizer.update(np.array([1.0]), optimizer.init(w), w)[0]
     array([-0.2])
     """
-    penalty = not_negative("weight_decay", "penalty", penalty)
-
-    def change(grads: Any, params: Any) -> Any:
-        needs_params("weight_decay", params)
-        return optree.tree_map(lambda g, w: g + penalty * w, grads, params)
-
-    return _stateless(f"weight_decay({penalty:g})", change)
+    numbers = (not_negative("weight_decay", "penalty", penalty),)
+    name = f"weight_decay({penalty:g})"
+    return _stateless("weight_decay", lambda state, grads: numbers, name)
 
 
 def clip_by_value(limit: float) -> Optimizer:
@@ -114,12 +110,8 @@ def clip_by_value(limit: float) -> Optimizer:
     array([-1. ,  0.5])
     """
     limit = positive("clip_by_value", "limit", limit)
-    return _stateless(
-        f"clip_by_value({limit:g})",
-        lambda grads, params: optree.tree_map(
-            lambda g: np.clip(g, -limit, limit), grads
-        ),
-    )
+    name = f"clip_by_value({limit:g})"
+    return _stateless("clip", lambda state, grads: (-limit, limit), name)
 
 
 def clip_by_global_norm(limit: float) -> Optimizer:
@@ -139,14 +131,11 @@ def clip_by_global_norm(limit: float) -> Optimizer:
     """
     limit = positive("clip_by_global_norm", "limit", limit)
 
-    def change(grads: Any, params: Any) -> Any:
+    def numbers(state: Any, grads: Any) -> tuple[float, ...] | None:
         norm = global_norm(grads)
-        if not limit < norm < np.inf:
-            return grads
-        factor = limit / norm
-        return optree.tree_map(lambda g: factor * g, grads)
+        return (limit / norm,) if limit < norm < np.inf else None
 
-    return _stateless(f"clip_by_global_norm({limit:g})", change)
+    return _stateless("scaled", numbers, f"clip_by_global_norm({limit:g})")
 
 
 def global_norm(tree: Any) -> float:
@@ -170,12 +159,9 @@ def global_norm(tree: Any) -> float:
     return float(np.sqrt(np.dot(vector, vector)))
 
 
-def _stateless(name: str, change: Any) -> Optimizer:
+def _stateless(rule: str, numbers: Numbers, name: str) -> Optimizer:
     def init(params: Any) -> tuple[()]:
         check_parameters(params)
         return ()
 
-    def update(grads: Any, state: tuple[()], params: Any = None) -> tuple[Any, Any]:
-        return change(grads, params), state
-
-    return Optimizer(init, update, name, one_vector=True)
+    return by_rule(rule, init, numbers, name)

@@ -16,6 +16,9 @@ from .history import (
 from .loop import (
     fit as fit,
 )
+from .stepper import (
+    Stepper as Stepper,
+)
 from .stopping import (
     EarlyStopping as EarlyStopping,
 )

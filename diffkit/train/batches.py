@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from diffkit.errors import UserInputError
+
+#: Bytes of rows that are gathered at once: they fit into a second-level cache.
+GATHERED_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Batches:
     def epoch(self, rng: np.random.Generator) -> Iterator[np.ndarray | slice]:
         """What to index the rows with, batch by batch, for one epoch.
 
+        `rows` gives the rows themselves.
+
         Nothing is drawn from `rng` when there is nothing to shuffle: without
         `shuffle`, or where one batch holds every row.
 
@@ -73,9 +78,43 @@ class Batches:
         >>> [rows.tolist() for rows in Batches(5, 2).epoch(rng)]
         [[2, 4], [3, 0], [1]]
         """
-        starts = range(0, len(self) * self._size, self._size)
-        if self.shuffle and self._size < self.n:
-            order = rng.permutation(self.n)
-            yield from (order[i : i + self._size] for i in starts)
+        order, size = self._order(rng), self._size
+        starts = range(0, len(self) * size, size)
+        if order is None:
+            yield from (slice(i, min(i + size, self.n)) for i in starts)
         else:
-            yield from (slice(i, min(i + self._size, self.n)) for i in starts)
+            yield from (order[i : i + size] for i in starts)
+
+    def rows(
+        self, data: Sequence[np.ndarray], rng: np.random.Generator, first: int = 0
+    ) -> Iterator[tuple[np.ndarray, ...]]:
+        """The rows of each array of `data`, batch by batch, from batch `first` on.
+
+        Draws from `rng` as `epoch` does, whatever `first` is. Shuffled rows are
+        gathered for several batches at once where those are small: a small batch
+        would wait longer for the gathering to begin than for its rows.
+
+        >>> x, rng = np.arange(5.0), np.random.default_rng(0)
+        >>> [part.tolist() for (part,) in Batches(5, 2).rows([x], rng)]
+        [[2.0, 4.0], [3.0, 0.0], [1.0]]
+        """
+        order, size, count = self._order(rng), self._size, len(self)
+        together = count
+        if order is not None:
+            row_bytes = sum(part.nbytes // len(part) for part in data)
+            together = max(1, GATHERED_BYTES // max(1, size * row_bytes))
+        for begin in range(first, count, together):
+            taken = min(together, count - begin)
+            start, end = begin * size, min((begin + taken) * size, self.n)
+            parts = [
+                part[start:end]
+                if order is None
+                else part.take(order[start:end], axis=0)
+                for part in data
+            ]
+            for i in range(0, taken * size, size):
+                yield tuple([part[i : i + size] for part in parts])
+
+    def _order(self, rng: np.random.Generator) -> np.ndarray | None:
+        """The rows in the order of an epoch; None: as they are."""
+        return rng.permutation(self.n) if self.shuffle and self._size < self.n else None

@@ -16,7 +16,7 @@ _ADVICE = (
 
 
 def lost_loss(
-    epoch: int, step: int, value: float, before: float | None, grads: Any
+    where: str, value: float, before: float | None, grads: Any
 ) -> DivergenceError:
     """The error for a loss that is not finite, with the largest gradient by name."""
     sizes = {name: np.max(np.abs(leaf), initial=0) for name, leaf in _named(grads)}
@@ -24,7 +24,7 @@ def lost_loss(
     largest = max(sizes, key=lambda name: (np.isnan(sizes[name]), sizes[name]))
     said = "" if before is None else f" A step before it was {before:.6g}."
     return DivergenceError(
-        f"Training diverged at step {step} (epoch {epoch}): the loss is {value}.{said} "
+        f"Training diverged at {where}: the loss is {value}.{said} "
         f"The largest gradient is {sizes[largest]:.3g}, of {largest}. {_ADVICE}"
     )
 

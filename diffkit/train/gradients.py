@@ -22,9 +22,15 @@ class Gradients(Protocol):
     """The loss, its gradient (packed) and the network's new state for a batch."""
 
     def __call__(
-        self, params: Any, x: np.ndarray, y: np.ndarray, state: Any, masks: Any
+        self,
+        packed: Any,
+        x: np.ndarray,
+        y: np.ndarray,
+        state: Any,
+        masks: Any,
+        room: np.ndarray | None = None,
     ) -> tuple[float, Any, Any]:
-        """One evaluation."""
+        """One evaluation; the gradient may be written to `room`, and then is it."""
         ...
 
     @property
@@ -46,13 +52,25 @@ class Whole:
     stateful: bool
 
     def __call__(
-        self, params: Any, x: np.ndarray, y: np.ndarray, state: Any, masks: Any
+        self,
+        packed: Any,
+        x: np.ndarray,
+        y: np.ndarray,
+        state: Any,
+        masks: Any,
+        room: np.ndarray | None = None,
     ) -> tuple[float, Any, Any]:
         """The program of that size."""
-        value, grads = self.programs[len(x)](params, x, y, state, masks)
+        program = self.programs[len(x)]
+        if self.layout.flat:
+            value, grads = program.flat(packed, x, y, state, masks, out=room)
+        else:
+            params = self.layout.unpack(packed)
+            value, grads = program(params, x, y, state, masks)
+            grads = self.layout.pack(grads)
         if self.stateful:
             value, state = value
-        return float(value), self.layout.pack(grads), state
+        return float(value), grads, state
 
     @property
     def infos(self) -> dict[int, Any]:
@@ -79,7 +97,13 @@ class Threads:
         self.pool = ThreadPoolExecutor(self.shards, "diffkit-shard")
 
     def __call__(
-        self, params: Any, x: np.ndarray, y: np.ndarray, state: Any, masks: Any
+        self,
+        packed: Any,
+        x: np.ndarray,
+        y: np.ndarray,
+        state: Any,
+        masks: Any,
+        room: np.ndarray | None = None,
     ) -> tuple[float, Any, Any]:
         """All shards at once."""
         parts = cut(x, y, masks, self.shards)
@@ -88,7 +112,7 @@ class Threads:
             # NumPy's error state belongs to the thread.
             with np.errstate(all="ignore"):
                 x, y, masks = part
-                return self.whole(params, x, y, state, masks)
+                return self.whole(packed, x, y, state, masks)
 
         done = list(self.pool.map(one, parts))
         sizes = [len(part[0]) for part in parts]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import optree
@@ -13,7 +13,12 @@ from diffkit.graph.packing import Packing
 
 
 class Layout(Protocol):
-    """Parameters, gradients and optimizer states packed and unpacked."""
+    """Parameters, gradients and optimizer states packed and unpacked.
+
+    `flat` says that packed parameters are one vector.
+    """
+
+    flat: ClassVar[bool]
 
     def pack(self, tree: Any) -> Any:
         """A tree nested as the parameters, for the optimizer."""
@@ -38,6 +43,8 @@ class OneVector:
     One array operation instead of one for each leaf: for a small network that is most
     of what a step of the optimizer costs.
     """
+
+    flat: ClassVar[bool] = True
 
     def __init__(self, params: Any) -> None:
         leaves, tree = trees.flatten(params)
@@ -75,6 +82,8 @@ class OneVector:
 @dataclass(frozen=True, slots=True)
 class AsNested:
     """Parameters as they are: for optimizers that may treat leaves differently."""
+
+    flat: ClassVar[bool] = False
 
     def pack(self, tree: Any) -> Any:
         """The tree itself."""

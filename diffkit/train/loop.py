@@ -58,6 +58,7 @@ from diffkit.train.standing import (
     from_checkpoint,
 )
 from diffkit.train.stopping import EarlyStopping
+from diffkit.train.updates import updates_for
 
 
 def fit(
@@ -211,6 +212,7 @@ def fit(
     gradients = _gradients(
         objective, layout, batches, training, at, chosen, shards, client
     )
+    updates = updates_for(optimizer, at.packed, at.optimizer_state, chosen)
     prepared = perf_counter()
 
     plan = Plan(
@@ -218,6 +220,7 @@ def fit(
         optimizer=optimizer,
         layout=layout,
         gradients=gradients,
+        updates=updates,
         training=training,
         held_out=held_out,
         batches=batches,

@@ -52,6 +52,11 @@ def check_parts(net: Any, loss: Any, optimizer: Any) -> None:
             f"loss is {loss!r}; it must be a function (prediction, target) -> scalar, "
             "such as losses.mse, or losses.get(name) for one by name."
         )
+    check_optimizer(optimizer)
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Raise UserInputError for what has not the two functions of an optimizer."""
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise UserInputError(
             f"optimizer is {optimizer!r}, which has no init and update. Give a value "

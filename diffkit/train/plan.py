@@ -17,6 +17,7 @@ from diffkit.train.layout import Layout
 from diffkit.train.objective import Objective
 from diffkit.train.parts import InitUpdate
 from diffkit.train.stopping import EarlyStopping
+from diffkit.train.updates import Updates
 
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 Metrics = Mapping[str, Callable[[Any, Any], Any]]
@@ -30,6 +31,7 @@ class Plan:
     optimizer: InitUpdate
     layout: Layout
     gradients: Gradients
+    updates: Updates
     training: Pair
     held_out: Pair | None
     batches: Batches

@@ -76,9 +76,16 @@ class Workers:
     shards: int
 
     def __call__(
-        self, params: Any, x: np.ndarray, y: np.ndarray, state: Any, masks: Any
+        self,
+        packed: Any,
+        x: np.ndarray,
+        y: np.ndarray,
+        state: Any,
+        masks: Any,
+        room: np.ndarray | None = None,
     ) -> tuple[float, Any, Any]:
         """All shards at once; they are summed in their order."""
+        params = self.layout.unpack(packed)
         leaves, tree = trees.flatten(params)
         parts = cut(x, y, masks, self.shards)
         sent = params

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import isfinite, nan
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-import optree
 
 from diffkit.errors import ShapeError
 from diffkit.train.callbacks import EpochReport
@@ -42,6 +41,10 @@ class Run:
             ("gradient", "update", "validation", "checkpoint"), 0.0
         )
     )
+    unmeasured: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.unmeasured = (nan,) * len(self.plan.metrics)
 
     def go(self, advance: Callable[[int, float], None]) -> str:
         """Train to the end; why it ended.
@@ -53,7 +56,7 @@ class Run:
         if self.at.step == 0 and not self.records:
             measured = {"validation": self.evaluate(0, plan.held_out)}
             best, _ = self._compare(0, measured)
-            self.at = replace(self.at, best=best, records=len(self.records))
+            self.at = self.at._replace(best=best, records=len(self.records))
         while self.at.epoch <= plan.epochs:
             if plan.stopping is not None and self.at.waited >= plan.stopping.patience:
                 return "early stopping"
@@ -70,36 +73,42 @@ class Run:
         parts: list[tuple[float, Any]] = []
         net_state, losses, rows = self.at.net_state, 0.0, 0
         last = len(plan.batches) - 1
-        for number, where in enumerate(plan.batches.epoch(self.generators["order"])):
-            if number < first:
-                continue
-            value, grads, net_state, size = self.differentiate(where, net_state)
+        batches = plan.batches.rows(plan.training, self.generators["order"], first)
+        start = perf_counter()
+        for number, (x, y) in enumerate(batches, first):
+            value, grads, net_state = self.differentiate(x, y, net_state, start)
+            size = len(x)
             parts.append((size, grads))
             losses, rows = losses + size * value, rows + size
             if len(parts) == plan.accumulate or number == last:
                 self.update(parts, net_state, number + 1, losses, rows)
                 parts, losses, rows = [], 0.0, 0
             advance(self.at.epoch, value)
+            start = perf_counter()
 
-    def differentiate(self, where: Any, net_state: Any) -> tuple[float, Any, Any, int]:
+    def differentiate(
+        self, x: np.ndarray, y: np.ndarray, net_state: Any, start: float
+    ) -> tuple[float, Any, Any]:
         """Loss and packed gradient of one batch, at the parameters as they stand."""
-        plan = self.plan
-        start = perf_counter()
-        x, y = (part[where] for part in plan.training)
+        plan, at = self.plan, self.at
         if plan.augment is not None:
             x = _augmented(plan.augment, x, self.generators["augment"])
         masks = plan.objective.masks(self.generators["masks"], x)
-        params = plan.layout.unpack(self.at.packed)
-        value, grads, net_state = plan.gradients(params, x, y, net_state, masks)
-        self.phases["gradient"] += perf_counter() - start
-        size = len(x)
-        self.record(self.at.epoch, self.at.step + 1, "batch", size, {"loss": value})
+        # Several gradients until a step: each needs a place of its own.
+        room = plan.updates.gradient if plan.accumulate == 1 else None
+        value, grads, net_state = plan.gradients(
+            at.packed, x, y, net_state, masks, room
+        )
+        now = perf_counter()
+        self.phases["gradient"] += now - start
+        row = (at.epoch, at.step + 1, "batch", len(x), value, now - self.began)
+        self.records.append(row + self.unmeasured)
         if not isfinite(value):
             batches = [record[4] for record in self.records if record[2] == "batch"]
             before = batches[-2] if len(batches) > 1 else None
-            tree = plan.layout.unpack(grads)
-            raise lost_loss(self.at.epoch, self.at.step + 1, value, before, tree)
-        return value, grads, net_state, size
+            where = f"step {at.step + 1} (epoch {at.epoch})"
+            raise lost_loss(where, value, before, plan.layout.unpack(grads))
+        return value, grads, net_state
 
     def update(
         self,
@@ -113,12 +122,12 @@ class Run:
         plan, at = self.plan, self.at
         start = perf_counter()
         grads = parts[0][1] if len(parts) == 1 else weighted_mean(parts)
-        updates, state = plan.optimizer.update(grads, at.optimizer_state, at.packed)
+        packed, state = plan.updates(at.packed, at.optimizer_state, grads)
         drawn = at.drawn
         if plan.objective.stochastic or plan.augment is not None:
             drawn = {**drawn_states(self.generators), "order": drawn["order"]}
         self.at = Standing(
-            optree.tree_map(_added, at.packed, updates),
+            packed,
             net_state,
             state,
             drawn,
@@ -153,8 +162,7 @@ class Run:
             )
         stopping = plan.stopping
         stop = stopping is not None and waited >= stopping.patience
-        self.at = replace(
-            at,
+        self.at = at._replace(
             optimizer_state=state,
             drawn=drawn_states(self.generators),
             epoch=epoch + 1,
@@ -265,7 +273,8 @@ class Run:
         value = found[watch.monitor]
         if not watch.better(value, best.value if best else None):
             return best, False
-        params = self.plan.layout.unpack(self.at.packed)
+        # A copy: the arrays that training stands in are written to again.
+        params = copied(self.plan.layout.unpack(self.at.packed))
         return Best(epoch, value, params, self.at.net_state), True
 
     def _call_back(self, epoch: int, measured: Any, improved: bool) -> bool:
@@ -294,8 +303,3 @@ def _augmented(augment: Augment, x: np.ndarray, rng: np.random.Generator) -> np.
             "number of rows and their shape."
         )
     return rows
-
-
-def _added(p: Any, u: Any) -> Any:
-    """In the precision of the parameter, which the program was prepared for."""
-    return np.add(p, u, dtype=p.dtype)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,14 +19,14 @@ GENERATORS: tuple[str, ...] = ("init", "split", "order", "masks", "augment")
 DRAWN = ("order", "masks", "augment")
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """After a whole step of the optimizer, never between two.
 
     `epoch` is the epoch being trained, from 1, `batch` how many of its batches are
     done, `loss_sum` and `rows` what its mean loss is made from. `drawn` has the states
     of the generators: that of the order as it was before the epoch, of the others as
-    they are now. `records` counts the rows of history that belong to it.
+    they are now. `records` counts the rows of history that belong to it. A named tuple,
+    because one is made in each step.
     """
 
     packed: Any

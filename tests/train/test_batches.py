@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from diffkit.errors import UserInputError
 from diffkit.train import Batches
+from diffkit.train import batches as module
 
 
 def rows_of(batches, rng):
@@ -57,6 +58,38 @@ def test_each_epoch_is_shuffled_anew_and_a_seed_repeats_it():
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(first, rows_of(batches, two))
     np.testing.assert_array_equal(second, rows_of(batches, two))
+
+
+@given(
+    n=st.integers(1, 60),
+    size=st.integers(1, 60),
+    drop_last=st.booleans(),
+    shuffle=st.booleans(),
+    first=st.integers(0, 10),
+    gathered=st.sampled_from([1, 100, 1000, 1 << 18]),
+)
+def test_the_rows_themselves(n, size, drop_last, shuffle, first, gathered):
+    """Whatever is gathered at once, and wherever in the epoch one begins."""
+    loop = Batches(n, min(n, size), drop_last, shuffle)
+    x, y = np.arange(3.0 * n).reshape(n, 3), np.arange(n)
+    wanted = [(x[where], y[where]) for where in loop.epoch(np.random.default_rng(1))]
+    one, other = np.random.default_rng(1), np.random.default_rng(1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "GATHERED_BYTES", gathered)
+        found = list(loop.rows((x, y), one, first))
+    assert len(found) == max(0, len(loop) - first)
+    for mine, theirs in zip(found, wanted[first:], strict=True):
+        for a, b in zip(mine, theirs, strict=True):
+            np.testing.assert_array_equal(a, b)
+    list(loop.epoch(other))
+    assert one.random() == other.random()
+
+
+def test_shuffled_rows_are_copies_and_others_are_views(rng):
+    x = rng.normal(size=(10, 2))
+    for shuffle in (True, False):
+        for (part,) in Batches(10, 4, shuffle=shuffle).rows([x], rng):
+            assert np.shares_memory(part, x) is not shuffle
 
 
 def test_nothing_is_drawn_when_there_is_nothing_to_shuffle():

@@ -182,9 +182,17 @@ def test_iris_is_learned(flowers, dtype):
     assert {a.dtype for a in optree.tree_leaves(history.params)} == {np.dtype(dtype)}
 
 
-def test_the_path_is_the_one_a_reader_would_write_by_hand(flowers):
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optim.momentum(0.1),
+        optim.chain(optim.clip_by_global_norm(0.1), optim.adamw(0.01)),
+    ],
+    ids=str,
+)
+def test_the_path_is_the_one_a_reader_would_write_by_hand(flowers, optimizer):
     x, y = flowers.train
-    net, optimizer = classifier(), optim.momentum(0.1)
+    net = classifier()
     params: Any = net.init(np.random.default_rng(5))
     history = train.fit(
         net,

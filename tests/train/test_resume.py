@@ -19,7 +19,7 @@ from diffkit.errors import (
     TrainingInterrupted,
     UserInputError,
 )
-from diffkit.train import checkpoint
+from diffkit.train import checkpoint, updates
 
 # NumPy runs the arithmetic where the engine's speed is not the matter: it loads faster.
 PLAIN = dk.get_backend("autodiff", runtime="numpy")
@@ -75,6 +75,7 @@ VARIANTS = {
         "optimizer": optim.Optimizer(ADAM.init, ADAM.update, "a stranger's")
     },
     "single precision": {"params": SINGLE},
+    "on the engine": {"backend": "autodiff"},
     "no masks": {"net": nn.mlp((4, 5, 3)), "augment": None},
     "finite differences": {"augment": None, "backend": "finite_differences"},
 }
@@ -139,7 +140,9 @@ class InterruptedGradients:
         monkeypatch.setattr(whole, "__call__", call)
 
 
-@pytest.mark.parametrize("name", ["everything", "accumulated", "leaf by leaf"])
+@pytest.mark.parametrize(
+    "name", ["everything", "accumulated", "leaf by leaf", "on the engine"]
+)
 @pytest.mark.parametrize("at", [1, 4, 5, 13])
 def test_interrupted_within_an_epoch_and_resumed(name, at, tmp_path, monkeypatch):
     options = settings(**VARIANTS[name])
@@ -157,6 +160,33 @@ def test_interrupted_within_an_epoch_and_resumed(name, at, tmp_path, monkeypatch
     assert steps == (at - 1) - ((at - 1) % 5) % options.get("accumulate", 1)
     assert e.value.checkpoint == str(tmp_path / "last.safetensors")
     same(train.fit(**options, checkpoint=tmp_path, resume=True), undisturbed)
+
+
+@pytest.mark.parametrize("kind", [updates.ByEngine, updates.ByUpdate])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_interrupted_within_an_update_and_resumed(kind, when, tmp_path, monkeypatch):
+    """After it, too: the arithmetic is done, and training was not told."""
+    backend = "autodiff" if kind is updates.ByEngine else PLAIN
+    options = settings(backend=backend)
+    undisturbed, original = train.fit(**options), kind.__call__
+    for at in (1, 2, 7, 8):
+        left = [at]
+
+        def interrupted(this, *args, left=left):
+            left[0] -= 1
+            if left[0] == 0 and when == "before":
+                raise KeyboardInterrupt
+            after = original(this, *args)
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            return after
+
+        folder = tmp_path / str(at)
+        with monkeypatch.context() as disturbed:
+            disturbed.setattr(kind, "__call__", interrupted)
+            with pytest.raises(TrainingInterrupted, match=rf"after step {at - 1} "):
+                train.fit(**options, checkpoint=folder)
+        same(train.fit(**options, checkpoint=folder, resume=True), undisturbed)
 
 
 def test_interrupted_at_the_end_of_an_epoch_and_resumed(tmp_path):
