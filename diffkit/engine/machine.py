@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -22,7 +21,7 @@ LINE_BYTES = 64
 class _Workspace:
     """One arena and everything prepared on it, so that a call allocates nothing."""
 
-    __slots__ = ("address", "arena", "block", "control", "first", "leaves", "outputs")
+    __slots__ = ("address", "arena", "control", "first", "leaves", "outputs")
 
     def __init__(self, program: Program) -> None:
         plan, dtype = program.plan, program.dtype
@@ -41,7 +40,6 @@ class _Workspace:
             for slot in program.outputs
         ]
         self.first = self.outputs[0] if self.outputs else None
-        self.block = self.arena[plan.output_start :]
         arrays = len(self.leaves) + len(self.outputs)
         room = loop.CONTROL_WIDTH + enter.STRETCH_WIDTH * arrays
         self.control = np.zeros(room, np.int64)
@@ -94,14 +92,9 @@ class Machine:
             for slot in program.outputs
         ]
         self._names = graph.input_names
-        start = program.plan.output_start
-        bounds = [
-            (s.start - start, s.start - start + s.elements) for s in program.outputs
-        ]
-        self._cuts = [
-            (first, last, slot.shape if len(slot.shape) != 1 else None, slot.boolean)
-            for (first, last), slot in zip(bounds, program.outputs, strict=True)
-        ]
+        # One native call for each set of dtypes that leaves had, and the latest used.
+        self._transfers: dict[tuple[np.dtype, ...], Transfer | None] = {}
+        self._latest: Transfer | None = None
 
     @property
     def dtype(self) -> np.dtype:
@@ -128,9 +121,15 @@ class Machine:
 
         Raises ShapeError when a leaf has another shape than was traced.
         """
-        if self._one_by_one is not None:
-            outputs = list(map(np.empty, self._out_shapes, self._out_dtypes))
-            if self._one_by_one([*leaves, *outputs]):
+        outputs = list(map(np.empty, self._out_shapes, self._out_dtypes))
+        arrays = [*leaves, *outputs]
+        latest = self._latest
+        if latest is not None and latest(arrays):
+            return outputs
+        fitting = self._fitting(leaves)
+        if fitting is not None and fitting is not latest:
+            self._latest = fitting
+            if fitting(arrays):
                 return outputs
         workspace = self._borrow()
         try:
@@ -161,26 +160,6 @@ class Machine:
             return None
         settings = Settings(apart=apart, finite=finite)
         return Transfer(self.program, read, written, settings, self._workspaces)
-
-    def run_flat(self, leaves: Sequence[Any]) -> np.ndarray:
-        """All outputs in one fresh flat array, one after the other (see `split`)."""
-        workspace = self._borrow()
-        try:
-            self._fill(workspace, leaves)
-            self._run(workspace.address)
-            return workspace.block.copy()
-        finally:
-            self._free.append(workspace)
-
-    def split(self, block: np.ndarray) -> list[np.ndarray]:
-        """The outputs as views of the flat array that `run_flat` gave."""
-        outputs = []
-        for first, last, shape, boolean in self._cuts:
-            part = block[first:last]
-            if shape is not None:
-                part = part.reshape(shape)
-            outputs.append(part != 0 if boolean else part)
-        return outputs
 
     def perturbed(
         self,
@@ -222,13 +201,16 @@ class Machine:
             self._free.append(workspace)
         return results
 
-    @cached_property
-    def _one_by_one(self) -> Transfer | None:
-        """Every input and output in an array of its own, in the arena's dtype."""
-        dtype = self.program.dtype
-        read = [Part(dtype, (p,)) for p in range(len(self.program.inputs))]
-        written = [Part(dtype, (p,)) for p, dtype in enumerate(self._out_dtypes)]
-        return self.transfer(read, written)
+    def _fitting(self, leaves: Sequence[Any]) -> Transfer | None:
+        """The native call for leaves of these dtypes, made when they are first seen."""
+        if len(leaves) != len(self._shapes) or {*map(type, leaves)} - {np.ndarray}:
+            return None
+        dtypes = tuple(leaf.dtype for leaf in leaves)
+        if dtypes not in self._transfers:
+            read = [Part(dtype, (p,)) for p, dtype in enumerate(dtypes)]
+            written = [Part(dtype, (p,)) for p, dtype in enumerate(self._out_dtypes)]
+            self._transfers[dtypes] = self.transfer(read, written)
+        return self._transfers[dtypes]
 
     def _fill(self, workspace: _Workspace, leaves: Sequence[Any]) -> None:
         try:

@@ -114,14 +114,19 @@ def test_outputs_that_are_inputs_constants_views_or_repeated(rng):
     assert not any(np.shares_memory(a, b) for a in got for b in got if a is not b)
 
 
-def test_run_flat_and_split_give_the_same_outputs(rng):
-    graph, leaves = dense_network([3, 4, 2], 5, rng)
-    machine = compile_graph(graph)
-    block = machine.run_flat(leaves)
-    assert block.size == sum(output.size for output in machine(leaves))
-    for mine, theirs in zip(machine.split(block), machine(leaves), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
-        assert mine.shape == theirs.shape
+def test_leaves_of_each_set_of_dtypes_have_a_native_call(rng):
+    x, w = rng.integers(0, 9, (4, 3)), rng.normal(size=3)
+    machine = compile_graph(trace(lambda x, w: (x @ w, x > 4), x, w))
+    expected = machine([x.tolist(), w])
+    assert machine._latest is None  # a list went through Python
+    for kind in (np.int64, np.float64, np.float32, np.int32, np.int64):
+        for mine, theirs in zip(machine([x.astype(kind), w]), expected, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+            assert mine.dtype == theirs.dtype
+        assert machine._latest is machine._transfers[np.dtype(kind), w.dtype]
+    assert len(machine._transfers) == 4
+    machine([x.astype(np.int8), w])
+    assert machine._transfers[np.dtype(np.int8), w.dtype] is None
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
