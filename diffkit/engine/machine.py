@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -160,6 +160,20 @@ class Machine:
             return None
         settings = Settings(apart=apart, finite=finite)
         return Transfer(self.program, read, written, settings, self._workspaces)
+
+    def bare(self, leaves: Sequence[Any]) -> Callable[[], None]:
+        """The native run alone, of inputs laid in an arena now.
+
+        What a call takes more than this is what its checks and copies cost.
+        """
+        workspace = _Workspace(self.program)
+        self._fill(workspace, leaves)
+        run = self._run
+
+        def call(kept: _Workspace = workspace) -> None:
+            run(kept.address)
+
+        return call
 
     def perturbed(
         self,
