@@ -23,6 +23,7 @@ from diffkit import (
     cli_exercise,
     cli_formula,
     cli_lesson,
+    cli_profile,
     cli_report,
     cli_results,
     cli_run,
@@ -94,6 +95,7 @@ def cli() -> None:
       diffkit bench gate --base origin/main
       diffkit compare --sizes 10,64,32,1 --batch 32
       diffkit check losses.py:mean_square
+      diffkit profile --sizes 10,64,32,1 --batch 32
       diffkit train iris
       diffkit predict runs/iris
       diffkit doctor
@@ -171,6 +173,7 @@ cli.add_command(cli_exercise.exercise_group)
 cli.add_command(cli_train.train_command)
 cli.add_command(cli_train.predict_command)
 cli.add_command(cli_formula.formula_command)
+cli.add_command(cli_profile.profile_command)
 
 
 @cli.command()
@@ -197,7 +200,8 @@ def check(
       diffkit check path/to/mylosses.py:mean_square --backend symbolic
       diffkit check mylosses:mean_square --against finite_differences
     """
-    note(cli_run.check_function(target, backend, against, _numbers(argnums), tolerance))
+    positions = cli_run.argument_numbers(argnums)
+    note(cli_run.check_function(target, backend, against, positions, tolerance))
 
 
 @cli.command()
@@ -257,16 +261,6 @@ def run_file(path: str, arguments: Sequence[str] | None = None) -> int:
 
     cli.add_command(alone, "__alone__")
     return main(["__alone__", *words])
-
-
-def _numbers(text: str) -> int | tuple[int, ...]:
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UserInputError(
-            f"{text!r} does not list argument positions: write 0 or 0,1."
-        ) from None
-    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def _is_disk_full(problem: BaseException | None) -> bool:

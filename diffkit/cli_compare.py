@@ -89,7 +89,7 @@ def compare(
       diffkit compare --sizes 784,128,10 --backends autodiff --batch 64
       diffkit compare --peers
     """
-    network = measure.Network(_sizes(sizes), activation, loss, batch, seed)
+    network = measure.Network(layer_sizes(sizes), activation, loss, batch, seed)
     names = [name.strip() for name in backends.split(",") if name.strip()]
     if peers:
         names += [name for name in PEERS if name not in names]
@@ -149,7 +149,12 @@ def _way(name: str) -> tuple[str, dict[str, Any]]:
     raise unknown_name("backend", name, {*WAYS, *dk.backend_names()})
 
 
-def _sizes(text: str) -> tuple[int, ...]:
+def layer_sizes(text: str) -> tuple[int, ...]:
+    """Widths as they are typed.
+
+    >>> layer_sizes("4,16,3")
+    (4, 16, 3)
+    """
     try:
         return tuple(int(part) for part in text.replace("-", ",").split(","))
     except ValueError:

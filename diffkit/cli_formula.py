@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 import diffkit as dk
-from diffkit import measure
-from diffkit.cli_run import example_arguments
+from diffkit.cli_run import function_and_arguments
 from diffkit.errors import UserInputError
 
 
@@ -51,11 +50,7 @@ def formula_command(
       diffkit formula mylosses:mean_square --language latex --output gradient.tex
       diffkit formula path/to/mylosses.py:mean_square --language c
     """
-    module, function = measure.load_attribute(target)
-    if not callable(function):
-        raise UserInputError(
-            f"{target} is a {type(function).__name__}, not a function of arrays."
-        )
+    function, arguments = function_and_arguments(target)
     # Through the registry, which loads SymPy now, and not for `diffkit --help`.
     symbolic: Any = dk.get_backend(
         "symbolic",
@@ -64,7 +59,7 @@ def formula_command(
     )
     written = symbolic.formula(
         function,
-        example_arguments(module, function, target),
+        arguments,
         language=language,
         argnums=argnum,
     )

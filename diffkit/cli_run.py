@@ -168,12 +168,7 @@ def check_function(
 
     Raises `UserInputError` when there are no example arguments.
     """
-    module, function = measure.load_attribute(target)
-    if not callable(function):
-        raise UserInputError(
-            f"{target} is a {type(function).__name__}, not a function of arrays."
-        )
-    arguments = example_arguments(module, function, target)
+    function, arguments = function_and_arguments(target)
     result = dk.check_grads(
         function,
         arguments,
@@ -183,6 +178,36 @@ def check_function(
         tolerance=tolerance,
     )
     return str(result)
+
+
+def function_and_arguments(
+    target: str,
+) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """The function that ``module:function`` names, and the example to run it at.
+
+    Raises `UserInputError` for what is no function, and without example arguments.
+    """
+    module, function = measure.load_attribute(target)
+    if not callable(function):
+        raise UserInputError(
+            f"{target} is a {type(function).__name__}, not a function of arrays."
+        )
+    return function, example_arguments(module, function, target)
+
+
+def argument_numbers(text: str) -> int | tuple[int, ...]:
+    """Positions of arguments as they are typed.
+
+    >>> argument_numbers("0"), argument_numbers("0,1")
+    (0, (0, 1))
+    """
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UserInputError(
+            f"{text!r} does not list argument positions: write 0 or 0,1."
+        ) from None
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def example_arguments(module: Any, function: Any, target: str) -> tuple[Any, ...]:

@@ -114,6 +114,25 @@ class LackingOperationError(BackendError):
     """A peer whose library lacks an operation that the program uses: unavailable."""
 
 
+class ArenaTooLargeError(DiffkitError, MemoryError):
+    """A program whose memory is more than there is; refused before it is asked for.
+
+    `needed_bytes` were to be allocated, `available_bytes` are there.
+    """
+
+    def __init__(
+        self, what: str, needed_bytes: int, available_bytes: int, advice: str = ""
+    ) -> None:
+        self.what, self.advice = what, advice
+        self.needed_bytes, self.available_bytes = needed_bytes, available_bytes
+        super().__init__(
+            f"{what} needs {needed_bytes:,} bytes, and {available_bytes:,} are "
+            "available (what the system and its control groups leave to this "
+            "process): nothing was allocated. "
+            + (advice or "Use smaller arrays (a smaller batch), or float32.")
+        )
+
+
 class BackendWarning(UserWarning):
     """A plugin that is broken, or takes a name of diffkit's; the others still work."""
 

@@ -1,8 +1,9 @@
 """What value and gradient by reverse mode cost beside the value alone.
 
 Tanh networks with inputs and hidden layers of one width, one output, mean squared
-error, swept over depth, width and batch: operations, flops and bytes counted exactly
-from the table of ops, and time measured. Run it alone::
+error, swept over depth, width and batch, and some networks of every kind: operations,
+flops and bytes counted exactly from the table of ops, the ratio that they predict, and
+the time measured. Run it alone::
 
     python experiments/gradient_cost_ratio.py
 """
@@ -10,8 +11,11 @@ from the table of ops, and time measured. Run it alone::
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from math import log
+
+import numpy as np
 
 from diffkit import measure, report
 from diffkit.graph import reverse, simplify
@@ -33,6 +37,20 @@ SWEEPS: dict[str, dict[Mode, tuple[int, ...]]] = {
         "full": (1, 4, 16, 32, 128, 512, 2048, 8192),
     },
 }
+NETWORK = "network"
+#: From two units to matrices that fill the cache.
+NETWORKS: Mapping[str, measure.Network] = {
+    "2-8-1": measure.Network((2, 8, 1), batch=4),
+    "10-64-32-1": measure.Network((10, 64, 32, 1), batch=32),
+    "10-(32×50)-1": measure.Network((10, *[32] * 50, 1), batch=32),
+    "64-128-10": measure.Network((64, 128, 10), batch=64),
+    "784-512-512-10": measure.Network((784, 512, 512, 10), batch=128),
+    "1024×4": measure.Network((1024,) * 5, batch=256),
+}
+#: The most that value and gradient may take of the value's time: three products for one
+#: where nothing but products counts, and somewhat more where all the rest does.
+LARGEST = ("784-512-512-10", "1024×4")
+MOST_LARGEST, MOST = 3.0, 3.5
 COUNTED = ("operations", "flops", "bytes")
 #: What C9 and C6 say, and the bounds of the theory: at most 3 to 4 times the operations
 #: and 5 with memory (Baur and Strassen, 1983; Griewank and Walther, 2008, §4.4).
@@ -43,13 +61,10 @@ LIMITS = measure.Limits(seconds=60.0, bytes=4 << 30)
 
 
 def cases(mode: Mode) -> list[Case]:
-    """Each sweep changes one number of the network in the middle."""
-    return [
-        measure.case(
-            NAME,
-            "autodiff",
-            runtime="engine",
-            limits=LIMITS,
+    """Each sweep changes one number of the network in the middle; then the networks."""
+    case = partial(measure.case, NAME, "autodiff", runtime="engine", limits=LIMITS)
+    swept = [
+        case(
             sweep=sweep,
             depth=size if sweep == "depth" else DEPTH,
             width=size if sweep == "width" else WIDTH,
@@ -58,13 +73,21 @@ def cases(mode: Mode) -> list[Case]:
         for sweep, sizes in SWEEPS.items()
         for size in sizes[mode]
     ]
+    return swept + [case(sweep=NETWORK, network=name) for name in NETWORKS]
+
+
+def network_of(case: Case) -> measure.Network:
+    """The network that a case asks about."""
+    if case["sweep"] == NETWORK:
+        return NETWORKS[case["network"]]
+    sizes = (case["width"],) * (case["depth"] + 1)
+    return measure.Network((*sizes, 1), batch=case["batch"])
 
 
 def measure_case(case: Case) -> list[Row]:
     """Exact counts of both programs, and the time of the one beside the other."""
     measure.warm_up()
-    sizes = (case["width"],) * (case["depth"] + 1)
-    problem = measure.Network((*sizes, 1), batch=case["batch"]).problem()
+    problem = network_of(case).problem()
     timed = measure.time_gradient(problem, "autodiff", samples=15, budget_seconds=0.25)
     program = timed.prepared.program
     primal = simplify(program.graph).size()
@@ -99,10 +122,59 @@ def points(rows: Sequence[Row], sweep: str, metric: str) -> list[tuple[int, floa
     return sorted((row[sweep], row.value) for row in found if row.value is not None)
 
 
+def by_network(rows: Sequence[Row], metric: str) -> dict[str, float]:
+    """A metric of each network that was measured, smallest network first."""
+    found = {name: report.value_of(rows, metric, network=name) for name in NETWORKS}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def counts_of(rows: Sequence[Row]) -> list[tuple[float, np.ndarray]]:
+    """(time ratio, [[gradient flops, bytes], [primal flops, bytes]]) of each cell."""
+    found = []
+    for timed in report.rows_of(rows, "time_ratio"):
+        case = dict(timed.parameters)
+        counts = [
+            [
+                report.value_of(rows, f"{which}_{what}", **case)
+                for what in ("flops", "bytes")
+            ]
+            for which in ("gradient", "primal")
+        ]
+        if timed.value is not None and None not in [*counts[0], *counts[1]]:
+            found.append((timed.value, np.array(counts, np.float64)))
+    return found
+
+
+def predicted(counts: np.ndarray, flops_a_byte: float) -> float:
+    """The ratio of times, if moving a byte takes as long as so many flops.
+
+    Flops alone are 0; bytes alone are what a large number tends to.
+    """
+    gradient, primal = counts @ np.array([1.0, flops_a_byte])
+    return float(gradient / primal)
+
+
+def fitted(found: Sequence[tuple[float, np.ndarray]]) -> float:
+    """The one constant whose worst prediction is the best, in ratios.
+
+    From a tight grid: each prediction lies between those by flops and by bytes, and
+    moves one way, so that there is nothing else to find.
+    """
+
+    def worst(flops_a_byte: float) -> float:
+        return max(abs(log(predicted(c, flops_a_byte) / time)) for time, c in found)
+
+    grid = [0.0, *np.geomspace(1e-2, 1e3, 501)]
+    return float(min(grid, key=worst))
+
+
 def figure(rows: Sequence[Row]):
-    """Ratios against depth, width and batch, between what is claimed and the bound."""
+    """Ratios against depth, width and batch, and of networks beside what is predicted.
+
+    Between what is claimed and the bound of the theory.
+    """
     figures = report.figures
-    shown, axes = figures.panels(1, 3, width=17.0, height=5.4)
+    shown, axes = figures.panels(2, 2, width=13.0, height=10.4)
     looks = {
         "time": figures.Look("time, measured", "#0072B2", "o"),
         "operations": figures.Look("operations", "#000000", "*", "--"),
@@ -121,7 +193,8 @@ def figure(rows: Sequence[Row]):
         "batch": "Larger batches: the counts settle",
     }
     names = {"depth": "hidden layers", "width": "units a layer", "batch": "samples"}
-    for panel, (sweep, title) in zip(axes, titles.items(), strict=True):
+    _bars(axes[3], rows)
+    for panel, (sweep, title) in zip(axes, titles.items(), strict=False):
         figures.draw(
             panel,
             [
@@ -136,6 +209,23 @@ def figure(rows: Sequence[Row]):
             rules=rules,
         )
     return shown
+
+
+def _bars(panel, rows: Sequence[Row]) -> None:
+    """Measured, predicted by flops, predicted by bytes: a group for each network."""
+    figures = report.figures
+    series = {
+        "time_ratio": figures.Look("measured", "#0072B2", "o"),
+        "flops_ratio": figures.Look("predicted by flops", "#D55E00", "s"),
+        "bytes_ratio": figures.Look("predicted by bytes", "#009E73", "^"),
+    }
+    figures.bars(
+        panel,
+        [figures.Bars(look, by_network(rows, name)) for name, look in series.items()],
+        title="Networks: the measured ratio beside the predicted ones",
+        x="value and gradient ÷ value",
+        show="{:.2f}".format,
+    )
 
 
 def findings(rows: Sequence[Row]) -> measure.Findings:
@@ -183,6 +273,7 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
         "about": f"{100 * ABOUT:.0f} %",
         "off": _off(rows),
         "deepest": (points(rows, "depth", "time_ratio") or [("no", 0)])[-1][0],
+        **_law(rows),
     }
     times = spread("time_ratio")
     if times is None:
@@ -218,6 +309,69 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
             ),
         ),
     )
+
+
+def most(network: str) -> float:
+    """The most that value and gradient may take, in times of the value."""
+    return MOST_LARGEST if network in LARGEST else MOST
+
+
+def _law(rows: Sequence[Row]) -> dict[str, object]:
+    """What was predicted of each network, what was measured, and what is allowed."""
+    numbers = report.numbers
+    times = by_network(rows, "time_ratio")
+    flops, moved = by_network(rows, "flops_ratio"), by_network(rows, "bytes_ratio")
+    found = counts_of(rows)
+    weight = fitted(found) if found else None
+    both = {}
+    for name in times:
+        counts = counts_of([row for row in rows if row.get(NETWORK) == name])
+        if counts and weight is not None:
+            both[name] = predicted(counts[0][1], weight)
+    lines = [
+        [
+            name,
+            str(NETWORKS[name].batch),
+            numbers.times(time),
+            *(
+                report.said(one.get(name), numbers.times)
+                for one in (flops, moved, both)
+            ),
+            f"≤ {numbers.times(most(name))}",
+            "yes" if time <= most(name) else "no",
+        ]
+        for name, time in times.items()
+    ]
+
+    def off(weight: float | None) -> str:
+        if weight is None:
+            return "no result"
+        worst = max(abs(time / predicted(c, weight) - 1) for time, c in found)
+        return f"{100 * worst:.0f} %"
+
+    above = [name for name, time in times.items() if time > most(name)]
+    return {
+        "table": report.markdown_table(
+            [
+                "network",
+                "batch",
+                "measured",
+                "by flops",
+                "by bytes",
+                "by both",
+                "wanted",
+                "met",
+            ],
+            lines,
+        ),
+        "wanted": f"{len(times) - len(above)} of {len(times)}",
+        "weight": report.said(weight, "{:.2g}".format),
+        "off_both": off(weight),
+        "off_flops": off(0.0 if found else None),
+        "most_largest": MOST_LARGEST,
+        "most": MOST,
+        "largest": " and ".join(LARGEST),
+    }
 
 
 def _below(rows: Sequence[Row]) -> str:
@@ -273,6 +427,21 @@ the depth, as claimed, and the factor is no constant, because a deeper network k
 more values for the way back. At width {widest} it takes {wide_time}, where operations
 say {wide_operations} and bytes {wide_bytes}. Flops alone, with no constant fitted, miss
 the measured ratio by {off} at most: time is also memory, and what a call costs.
+
+## Predicted
+
+The table of ops predicts the ratio before anything runs: as that of the flops, if a
+processor did nothing else; as that of the bytes, if it only moved them; or by both,
+with one constant fitted to all cells of this page, namely that moving a byte takes as
+long as {weight} flops. By both, the worst cell is off by {off_both}; by flops alone, by
+{off_flops}.
+
+{table}
+
+Where nothing but products counts, a gradient is three products for one, less the one
+that would give the derivative by the data: so {largest} may take {most_largest} times
+the value, and the others, where all the rest counts too, {most}. That is met by
+{wanted} networks.
 """
 
 METRICS = {

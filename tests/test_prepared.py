@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ import pytest
 
 import diffkit as dk
 from diffkit import errors
+from diffkit.graph import trees
+from tests.cases import mlp
 
 W = np.array([0.5, -1.0, 2.0])
 X = np.arange(12.0).reshape(4, 3) / 12
@@ -176,13 +179,35 @@ def test_any_memory_layout_gives_the_same():
         np.testing.assert_array_equal(prepared(W, layout)[1], expected)
 
 
-def test_concurrent_calls_do_not_disturb_each_other():
-    prepared = dk.prepare(f, W, X)
-    points = [W * k for k in range(200)]
-    alone = [prepared(w, X)[1] for w in points]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda w: prepared(w, X)[1], points))
-    np.testing.assert_array_equal(alone, together)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("threads", [2, 8])
+def test_concurrent_calls_give_the_bits_of_serial_ones(threads, dtype):
+    """All threads begin at once, on a network whose products are BLAS's too."""
+    loss, (params, x, y) = mlp([20, 300, 300, 1], batch=300)
+    prepared = dk.prepare(
+        loss, params, x, y, backend=dk.get_backend("autodiff", dtype=dtype)
+    )
+    batches = [x * k for k in range(3 * threads)]
+    alone = [bits(prepared(params, batch, y)) for batch in batches]
+    values = [prepared.value(params, batch, y) for batch in batches]
+    start = Barrier(threads)
+
+    def work(first):
+        start.wait()
+        mine = batches[first::threads]
+        return [
+            (bits(prepared(params, batch, y)), prepared.value(params, batch, y))
+            for batch in mine
+        ]
+
+    with ThreadPoolExecutor(threads) as pool:
+        for first, found in enumerate(pool.map(work, range(threads))):
+            assert [one for one, _ in found] == alone[first::threads]
+            assert [value for _, value in found] == values[first::threads]
+
+
+def bits(result):
+    return [np.asarray(leaf).tobytes() for leaf in trees.leaves(result)]
 
 
 def test_value_and_grad_prepares_once_for_each_shape():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar
@@ -20,11 +21,14 @@ from diffkit.backends.base import (
 from diffkit.backends.derived import Derived
 from diffkit.backends.direct import direct_call
 from diffkit.backends.runtime import RuntimeName
+from diffkit.engine import planned_bytes
+from diffkit.errors import ArenaTooLargeError, UserInputError
 from diffkit.graph import (
     Checkpoint,
     recomputed_operations,
     require_checkpoint,
     reverse,
+    simplify,
 )
 
 
@@ -40,7 +44,7 @@ class Autodiff:
     compute the others a second time on the way back. Gradients are the same to the bit.
 
     Raises UserInputError for an interval below 1, or one that a program is too short
-    for.
+    for; ArenaTooLargeError for a program that does not fit into memory.
     """
 
     dtype: str | None = None
@@ -60,8 +64,38 @@ class Autodiff:
         dtype = np.dtype(self.dtype or program.dtype)
         check_dtype(self.name, self.capabilities, dtype)
         transform = partial(reverse, checkpoint=self.checkpoint)
-        derived = Derived.by(transform, program, self.runtime, dtype)
+        try:
+            derived = Derived.by(transform, program, self.runtime, dtype)
+        except ArenaTooLargeError as refused:
+            raise ArenaTooLargeError(
+                refused.what,
+                refused.needed_bytes,
+                refused.available_bytes,
+                self._what_shrinks(program, dtype, refused.needed_bytes),
+            ) from None
         return AutodiffCompiled(derived)
+
+    def _what_shrinks(self, program: Program, dtype: np.dtype, needed: int) -> str:
+        """What would make the arena smaller, each with the bytes it would then need."""
+
+        def planned(checkpoint: Checkpoint, dtype: np.dtype) -> int:
+            graph = reverse(program.graph, program.wrt, checkpoint=checkpoint)
+            return planned_bytes(simplify(graph), dtype)
+
+        found: list[tuple[str, int]] = []
+        if dtype == np.float64:
+            single = planned(self.checkpoint, np.dtype(np.float32))
+            found.append(("dtype='float32'", single))
+        if self.checkpoint is None:
+            # A program may be too short for it.
+            with suppress(UserInputError):
+                found.append(("checkpoint='sqrt'", planned("sqrt", dtype)))
+        words = [
+            f"{how} would need {count:,} bytes"
+            for how, count in found
+            if count < needed
+        ]
+        return "; ".join(["Use smaller arrays (a smaller batch)", *words]) + "."
 
 
 class AutodiffCompiled:
@@ -70,7 +104,7 @@ class AutodiffCompiled:
     def __init__(self, derived: Derived) -> None:
         self.derived = derived
         self.value = derived.value
-        self._run = derived.run
+        self.run = derived.run
         self._end = 1 + len(derived.program.wrt)
 
     @cached_property
@@ -82,7 +116,7 @@ class AutodiffCompiled:
             backend=Autodiff.name,
             seconds=self.derived.seconds,
             operations=size.operations,
-            bytes=self._run.arena_bytes,
+            bytes=self.run.arena_bytes,
             evaluations=1,
             details={
                 "runtime": self.derived.runtime,
@@ -91,17 +125,17 @@ class AutodiffCompiled:
                 "shared_operations": size.shared_operations,
                 "nodes": size.nodes,
                 "flops": size.flops,
-                "workspace_bytes": self._run.workspace_bytes,
+                "workspace_bytes": self.run.workspace_bytes,
                 "recomputed_operations": recomputed_operations(self.derived.graph),
             },
         )
 
     def direct(self, dtypes: Sequence[np.dtype], form: Form) -> Direct | None:
         """Calls that read and write the caller's arrays; None on NumPy."""
-        return direct_call(self._run, self.derived.program.wrt, dtypes, form)
+        return direct_call(self.run, self.derived.program.wrt, dtypes, form)
 
     def __call__(
         self, leaves: Sequence[np.ndarray]
     ) -> tuple[Any, list[np.ndarray], list[np.ndarray]]:
-        outputs = self._run(leaves)
+        outputs = self.run(leaves)
         return outputs[0][()], outputs[1 : self._end], outputs[self._end :]

@@ -197,10 +197,14 @@ def _load_or_compile(name: str) -> Native:
         if not _is_warm(folder, name):
             return _announced(name, folder)
         try:
-            return _decorated(name, folder)
+            function = _decorated(name, folder)
         except Exception:  # Unreadable in a way that its checksum did not show.
             _remove(folder, name)
             return _announced(name, folder)
+        if not function.stats.cache_hits:
+            # Written for another CPU or by another Numba: Numba put its own beside it.
+            _write_checksums(folder, name)
+        return function
 
 
 @contextmanager

@@ -33,6 +33,9 @@ class Assembly:
         self.rows: list[list[int]] = []
         self.buffers: list[tuple[int, int, int, int]] = []
         self.in_place: list[tuple[int, ...]] = []
+        # The graph's node that is being lowered, and the one of each instruction.
+        self.node = NONE
+        self.nodes: list[int] = []
         self.constants: list[tuple[int, np.ndarray]] = []
         self.pinned: set[int] = set()
         # A buffer that is a part of another one, and where in it it begins.
@@ -99,6 +102,7 @@ class Assembly:
         a, b, c = (*places, *([NONE] * missing))
         self.buffers.append((out.buffer, a, b, c))
         self.in_place.append(in_place)
+        self.nodes.append(self.node)
 
     def list_of(self, values: tuple[int, ...]) -> int:
         """Where a short list begins in the program's index lists; equal ones once."""

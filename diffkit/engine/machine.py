@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.engine import enter, loop
+from diffkit.engine.available import require_memory
 from diffkit.engine.cache import direct, native
 from diffkit.engine.program import Program, Slot, lower
 from diffkit.engine.transfer import Part, Settings, Transfer, can_transfer
@@ -277,7 +278,8 @@ def compile_graph(graph: Graph, dtype: Any = "float64") -> Machine:
     compiled once for this computer, interprets. `seconds` of the result has the phases
     `lower`, `plan` and `load` (compiling, when this is its first use).
 
-    Raises DtypeError for another dtype.
+    Raises DtypeError for another dtype, ArenaTooLargeError where the memory that was
+    planned is more than there is.
     """
     chosen = np.dtype(dtype)
     if chosen not in (np.dtype(np.float64), np.dtype(np.float32)):
@@ -289,4 +291,11 @@ def compile_graph(graph: Graph, dtype: Any = "float64") -> Machine:
     native(chosen)
     loaded = perf_counter()
     program = lower(graph, chosen)
-    return Machine(graph, program, {**program.seconds, "load": loaded - began})
+    machine = Machine(graph, program, {**program.seconds, "load": loaded - began})
+    require_memory(machine.arena_bytes)
+    return machine
+
+
+def planned_bytes(graph: Graph, dtype: np.dtype) -> int:
+    """Bytes of the arena that a graph would have; nothing is allocated."""
+    return lower(graph, dtype).plan.elements * dtype.itemsize

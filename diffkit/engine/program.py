@@ -6,15 +6,16 @@ instruction. One pass, linear in the graph, no recursion.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 
 from diffkit.engine.arena import Demand, Plan, plan_arena
-from diffkit.engine.instructions import Assembly
-from diffkit.engine.kernels.fields import OUT, A, B, C
+from diffkit.engine.instructions import NONE, Assembly
+from diffkit.engine.kernels import OPCODES
+from diffkit.engine.kernels.fields import OPCODE, OUT, A, B, C
 from diffkit.engine.lower_elementwise import lower_elementwise
 from diffkit.engine.lower_linear import lower_matmul
 from diffkit.engine.lower_reduce import (
@@ -74,6 +75,7 @@ class Program:
 
     table: np.ndarray  # int64 (instructions, fields.WIDTH)
     lists: np.ndarray  # int64: dimensions, strides and index lists
+    nodes: np.ndarray  # int64: the graph's node an instruction computes, −1 for none
     constants: tuple[tuple[int, np.ndarray], ...]  # (start, flat values)
     inputs: tuple[Slot, ...]
     outputs: tuple[Slot, ...]
@@ -88,7 +90,7 @@ def lower(graph: Graph, dtype: np.dtype) -> Program:
     assembly = Assembly(dtype)
     views = _lower_nodes(graph, assembly)
     inputs = [views[place] for place in graph.inputs]
-    outputs = [_own_output(assembly, views[place]) for place in graph.outputs]
+    outputs = [_own_output(assembly, views[place], place) for place in graph.outputs]
     lowered = perf_counter()
     plan = plan_arena(
         Demand(
@@ -124,6 +126,7 @@ def lower(graph: Graph, dtype: np.dtype) -> Program:
     return Program(
         table=table,
         lists=assembly.list_array(),
+        nodes=_nodes_of(table, assembly.nodes),
         constants=tuple((int(plan.offsets[b]), v) for b, v in assembly.constants),
         inputs=tuple(map(slot, inputs, graph.inputs)),
         outputs=tuple(map(slot, outputs, graph.outputs)),
@@ -131,6 +134,13 @@ def lower(graph: Graph, dtype: np.dtype) -> Program:
         dtype=dtype,
         seconds={"lower": lowered - began, "plan": planned - lowered},
     )
+
+
+def _nodes_of(table: np.ndarray, nodes: Sequence[int]) -> np.ndarray:
+    """The node of each row of the table; rows that only fetch ahead have none."""
+    found = np.full(len(table), NONE, np.int64)
+    found[table[:, OPCODE] != OPCODES.get("prefetch")] = nodes
+    return found
 
 
 def _lower_nodes(graph: Graph, assembly: Assembly) -> list[View]:
@@ -144,6 +154,7 @@ def _lower_nodes(graph: Graph, assembly: Assembly) -> list[View]:
         name = node.op.name
         if name == "input" or not alive[here] or here in skipped:
             continue
+        assembly.node = here
         if name == "constant":
             views[here] = assembly.constant(node.attribute("value").array)
         elif here in fused:
@@ -163,8 +174,9 @@ def _lower_nodes(graph: Graph, assembly: Assembly) -> list[View]:
     return views
 
 
-def _own_output(assembly: Assembly, view: View) -> View:
+def _own_output(assembly: Assembly, view: View, place: int) -> View:
     """The view in a whole buffer of its own, which can lie in the output region."""
+    assembly.node = place
     buffer = view.buffer
     whole = view.offset == 0 and view.is_contiguous
     if (

@@ -113,15 +113,25 @@ def as_array(leaf: Any, name: str) -> np.ndarray:
 
 def require_finite(array: np.ndarray, name: str) -> None:
     """Raise NonFiniteError with the first index that holds NaN or infinity."""
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        count = int((~np.isfinite(array)).sum())
+    if array.dtype.kind != "f":
+        return
+    finite = np.isfinite(_once(array))
+    if not finite.all():
+        where = tuple(int(i) for i in np.argwhere(~finite)[0])
+        count = int((~finite).sum()) * (array.size // finite.size)
         place = f"{name}[{', '.join(map(str, where))}]" if where else name
         raise NonFiniteError(
             f"{place} is {array[where]} ({count} of {array.size} entries of {name} are "
             "not finite). Derivatives there are not numbers: clean or mask the data "
             "first, for example with np.nan_to_num or by dropping rows."
         )
+
+
+def _once(array: np.ndarray) -> np.ndarray:
+    """The array without repeats along axes of stride 0, however long those are."""
+    if 0 not in array.strides:
+        return array
+    return array[tuple(slice(None) if step else slice(1) for step in array.strides)]
 
 
 def trace_arguments(f: Callable[..., Any], args: Sequence[Any]) -> Tracing:

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import psutil
 
 from diffkit.errors import (
+    ArenaTooLargeError,
     ExpressionBudgetError,
     LackingOperationError,
     MissingDependencyError,
@@ -110,10 +111,10 @@ def guarded(
     status, value, message = "ok", None, ""
     try:
         value = call(*arguments)
+    except (ExpressionBudgetError, ArenaTooLargeError) as error:
+        status, message = "too_large", str(error)
     except MemoryError:
         status, message = "out_of_memory", memory_message(limits)
-    except ExpressionBudgetError as error:
-        status, message = "too_large", str(error)
     except (MissingDependencyError, LackingOperationError) as error:
         status, message = "unavailable", str(error)
     except Exception as error:

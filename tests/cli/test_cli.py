@@ -43,7 +43,9 @@ def one_line(err):
     return lines[0]
 
 
-@pytest.mark.parametrize("command", ["", "list", "run", "compare", "check", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["", "list", "run", "compare", "check", "profile", "doctor"]
+)
 def test_help_has_an_example(run, command):
     code, out, err = run(*command.split(), "--help")
     assert code == 0

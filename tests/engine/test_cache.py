@@ -6,13 +6,18 @@ the whole module, then copied and maltreated.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import llvmlite.binding
+import numba
+import numpy as np
 import pytest
 
 from diffkit.engine import cache
@@ -39,11 +44,12 @@ print(state().bytes > 0, state().writable)
 """
 
 
-def run(folder):
+def run(folder, **more):
     environment = {
         **os.environ,
         cache.VARIABLE: str(folder),
         "PYTHONPATH": str(ROOT),
+        **more,
     }
     return subprocess.run(
         [sys.executable, "-c", PROGRAM],
@@ -121,12 +127,76 @@ def test_a_damaged_cache_is_compiled_again(copied):
     assert again.stderr == ""
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".nbc", ".nbi"])
+def test_nonsense_that_has_the_right_checksum_is_compiled_again(copied, suffix):
+    (file,) = copied.rglob(f"*float64*{suffix}")
+    forge(file, b"nonsense")
+    for _ in range(2):
+        result = run(copied)
+        assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+
+
+def forge(file, content):
+    file.write_bytes(content)
+    checksum = hashlib.sha256(content).hexdigest()
+    cache._checksum_file(file).write_text(checksum)
+
+
+@pytest.mark.slow
+def test_a_cache_of_another_version_under_our_name_is_not_used(copied):
+    (index,) = copied.rglob("*float64*.nbi")
+    version = numba.__version__.encode()
+    content = index.read_bytes()
+    assert content.count(version) == 1
+    forge(index, content.replace(version, version[::-1]))
+    assert run(copied).returncode == 0
+    assert version in index.read_bytes()
+    assert run(copied).stderr == ""
+
+
+@pytest.mark.slow
+def test_a_cache_of_another_cpu_under_our_name_is_not_used(copied, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(copied))
+    ours = cache.cache_folder()
+    shutil.rmtree(ours)
+    assert "compiling" in run(copied, NUMBA_CPU_NAME="generic").stderr
+    (theirs,) = copied.iterdir()
+    assert theirs != ours
+    theirs.rename(ours)
+    before = {file: file.read_bytes() for file in ours.rglob("*.nbi")}
+    assert run(copied).returncode == 0
+    assert {file: file.read_bytes() for file in before} != before
+    assert run(copied).stderr == ""
+
+
+@pytest.mark.parametrize(
+    "module, name, other",
+    [
+        (llvmlite.binding, "get_host_cpu_name", lambda: "another"),
+        (platform, "machine", lambda: "another"),
+        (numba, "__version__", "0.0"),
+        (llvmlite, "__version__", "0.0"),
+        (np, "__version__", "0.0"),
+        (sys, "version_info", (3, 99, 0)),
+        (settings, "CPU_NAME", "another"),
+        (settings, "CPU_FEATURES", "+another"),
+    ],
+)
+def test_another_cpu_or_version_has_another_folder(module, name, other, monkeypatch):
+    here = cache.cache_folder()
+    monkeypatch.setattr(module, name, other)
+    assert cache.cache_folder() != here
+
+
 def test_of_two_processes_at_once_one_compiles_and_one_waits(tmp_path):
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(run, [tmp_path, tmp_path]))
     for result in results:
         assert result.returncode == 0, result.stderr
     assert sorted("compiling" in result.stderr for result in results) == [False, True]
+    assert sorted(f.suffix for f in tmp_path.rglob("*.nb[ic]")) == [".nbc", ".nbi"]
     assert run(tmp_path).stderr == ""
 
 

@@ -9,7 +9,11 @@ import time
 import numpy as np
 import pytest
 
-from diffkit.errors import ExpressionBudgetError, MissingDependencyError
+from diffkit.errors import (
+    ArenaTooLargeError,
+    ExpressionBudgetError,
+    MissingDependencyError,
+)
 from diffkit.measure.limits import (
     THREAD_VARIABLES,
     Limits,
@@ -46,6 +50,10 @@ def grow_in_numpy():
 
 def too_large():
     raise ExpressionBudgetError("operations", 10, 10**40)
+
+
+def larger_than_memory():
+    raise ArenaTooLargeError("The arena", 10**15, 10**10)
 
 
 def needs_a_package():
@@ -109,6 +117,7 @@ def test_the_watchdog_stops_what_the_kernel_does_not():
     "call, status, said",
     [
         (too_large, "too_large", "1.00e40 operations"),
+        (larger_than_memory, "too_large", "1,000,000,000,000,000 bytes"),
         (needs_a_package, "unavailable", "casadi"),
         (divide_by_zero, "error", "ZeroDivisionError: division by zero (test_limits"),
         (die, "error", "ended by signal SIGSEGV"),

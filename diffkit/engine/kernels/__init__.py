@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diffkit.engine.kernels import elementwise, product, reduce, shape
+from diffkit.engine.kernels import clock, elementwise, product, reduce, shape
 
 KERNELS = {
     "negative": elementwise.negative,
@@ -64,5 +64,6 @@ KERNELS = {
     "gather": shape.gather,
     "scatter": shape.scatter,
     "prefetch": shape.prefetch,
+    "clock": clock.clock,
 }
 OPCODES = {name: opcode for opcode, name in enumerate(KERNELS)}
