@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from math import log
+from typing import Any
 
 import numpy as np
 
@@ -132,7 +133,7 @@ def counts_of(rows: Sequence[Row]) -> list[tuple[float, np.ndarray]]:
     """(time ratio, [[gradient flops, bytes], [primal flops, bytes]]) of each cell."""
     found = []
     for timed in report.rows_of(rows, "time_ratio"):
-        case = dict(timed.parameters)
+        case: dict[str, Any] = dict(timed.parameters)
         counts = [
             [
                 report.value_of(rows, f"{which}_{what}", **case)

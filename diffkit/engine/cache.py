@@ -197,7 +197,7 @@ def _load_or_compile(name: str) -> Native:
         if not _is_warm(folder, name):
             return _announced(name, folder)
         try:
-            function = _decorated(name, folder)
+            function: Any = _decorated(name, folder)
         except Exception:  # Unreadable in a way that its checksum did not show.
             _remove(folder, name)
             return _announced(name, folder)

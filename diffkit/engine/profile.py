@@ -100,12 +100,9 @@ def _table(
     )
     if by == "op":
         # By name, as the table of instructions has it; the costliest first.
-        frame = (
-            frame.groupby("op", sort=False)[["calls", "seconds", "flops", "bytes"]]
-            .sum()
-            .sort_values("seconds", ascending=False, kind="stable")
-            .reset_index()
-        )
+        totals: Any = frame.groupby("op", sort=False)[list(_NUMBERS)].sum()
+        costliest = totals.sort_values("seconds", ascending=False, kind="stable")
+        frame = costliest.reset_index()
     rest = {BETWEEN: run - float(seconds.sum()), AROUND: call - run}
     for name, left in rest.items():
         words = dict.fromkeys(frame.columns.difference(_NUMBERS), "")
