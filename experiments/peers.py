@@ -2,117 +2,189 @@
 
 The same traced program, read into each library; every result is compared with the exact
 gradient before anything is timed; within a network all ways are timed in turn in one
-process. Two floors stand beside them: the bare matrix products, and the bytes moved
-alone. Run it alone::
+process, by one thread and by two. Two floors stand beside them: the bare matrix
+products, and the bytes moved alone. Run it alone::
 
     python experiments/peers.py
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
+from statistics import median
 from time import process_time_ns
 from typing import Any
 
 import numpy as np
-import optree
 
 from diffkit import measure, report
-from diffkit.backends import get_backend
+from diffkit.backends.peers.casadi import Casadi
 from diffkit.backends.peers.library import installed, require
-from diffkit.errors import BackendError, ExperimentError, MissingDependencyError
-from diffkit.graph import reverse, simplify
-from diffkit.measure import Case, Mode, Row, floors
-from diffkit.transform import prepare
+from diffkit.errors import BackendError, MissingDependencyError
+from diffkit.measure import Case, Mode, Row, beside, goals
+from diffkit.measure.beside import ENGINE, FLAT, FLOORS, NESTED, PRIMAL, Library
 
 NAME = "peers"
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A backend with its options, and the extra that installs its library."""
-
-    backend: str
-    options: Mapping[str, Any]
-    runtime: str
-    package: str | None = None
-    name: str = ""
-
-
+DIFFKIT = Library("diffkit", "autodiff", runtime="engine")
 #: Timed together in one process, reverse mode all of them.
-TOGETHER: Mapping[str, Way] = {
-    "autodiff": Way("autodiff", {}, "engine", name="diffkit"),
-    "jax": Way("jax", {}, "xla", "jax", "JAX, jit"),
-    "torch": Way("torch", {"threads": 1}, "torch", "torch", "PyTorch, eager"),
-    "autograd": Way("autograd", {}, "numpy", "autograd", "autograd"),
-    "casadi": Way("casadi", {}, "casadi", "casadi", "CasADi"),
+TOGETHER: Mapping[str, Library] = {
+    NESTED: DIFFKIT,
+    "jax": Library("JAX, jit", "jax", runtime="xla", package="jax"),
+    "torch": Library("PyTorch, eager", "torch", runtime="torch", package="torch"),
+    "autograd": Library("autograd", "autograd", package="autograd"),
+    "casadi": Library("CasADi", "casadi", runtime="casadi", package="casadi"),
 }
 #: Each with diffkit in a process of its own: slow to compile, or slow to run.
-ALONE: Mapping[str, Way] = {
-    "torch_compile": Way(
-        "torch",
-        {"mode": "compile", "threads": 1},
-        "torch",
-        "torch",
-        "PyTorch, compiled",
+ALONE: Mapping[str, Library] = {
+    "torch_compile": Library(
+        "PyTorch, compiled", "torch", {"mode": "compile"}, "torch", "torch"
     ),
-    "scipy": Way("scipy", {}, "numpy", None, "SciPy"),
-    "numdifftools": Way("numdifftools", {}, "numpy", "numdifftools", "numdifftools"),
+    "scipy": Library("SciPy", "scipy"),
+    "numdifftools": Library("numdifftools", "numdifftools", package="numdifftools"),
 }
 PACKAGES = tuple(
-    sorted({way.package for way in ({**TOGETHER, **ALONE}).values() if way.package})
+    sorted(
+        {one.package for one in (*TOGETHER.values(), *ALONE.values()) if one.package}
+    )
 )
-FLOORS = {"floor_products": "bare products", "floor_copies": "bytes moved alone"}
+#: How calls that no library makes are named in tables.
+OTHERS: Mapping[str, str] = {
+    FLAT: "diffkit, flat vector",
+    ENGINE: "diffkit's engine, without the call",
+    PRIMAL: "diffkit's engine, the value alone",
+    **dict(
+        zip(
+            FLOORS,
+            (
+                "bare products, NumPy's BLAS",
+                "bare products, SciPy's BLAS",
+                "bytes moved alone",
+            ),
+            strict=True,
+        )
+    ),
+}
 DIFFERENCES = ("scipy", "numdifftools")
 
 NETWORKS: Mapping[str, measure.Network] = {
     "2-8-1": measure.Network((2, 8, 1), batch=4),
     "10-64-32-1": measure.Network((10, 64, 32, 1), batch=32),
     "10-(32×50)-1": measure.Network((10, *[32] * 50, 1), batch=32),
-    "64-128-10": measure.Network((64, 128, 10), loss="cross_entropy", batch=64),
-    "784-512-512-10": measure.Network(
-        (784, 512, 512, 10), "relu", "cross_entropy", batch=128
-    ),
+    "64-128-10": measure.Network((64, 128, 10), batch=64),
+    "784-512-512-10": measure.Network((784, 512, 512, 10), batch=128),
+    "1024×4": measure.Network((1024,) * 5, batch=256),
 }
-QUICK = ("2-8-1", "10-64-32-1")
-#: Networks that a way is asked for; all of them where it is not named.
+DOUBLE, SINGLE = "float64", "float32"
+#: (network, dtype): every line of the table of figures to reach, by size.
+COLUMNS = (
+    *((network, DOUBLE) for network in NETWORKS),
+    ("784-512-512-10", SINGLE),
+    ("1024×4", SINGLE),
+)
+THREADS = (1, 2)
+QUICK = (
+    *(("2-8-1", DOUBLE, 1), ("10-64-32-1", DOUBLE, 1), ("64-128-10", DOUBLE, 1)),
+    *(("784-512-512-10", DOUBLE, 1), ("784-512-512-10", DOUBLE, 2)),
+)
+#: What a way that runs alone is asked for.
 ASKED: Mapping[str, Mapping[Mode, tuple[str, ...]]] = {
-    "torch_compile": {"quick": (), "full": ("2-8-1", "10-64-32-1", "64-128-10")},
-    "scipy": {"quick": QUICK, "full": tuple(NETWORKS)},
+    "torch_compile": {"quick": ("10-64-32-1",), "full": tuple(NETWORKS)},
+    "scipy": {"quick": ("2-8-1",), "full": tuple(NETWORKS)},
     "numdifftools": {"quick": ("2-8-1",), "full": tuple(NETWORKS)},
 }
 #: One gradient that is bound to take longer than this is not begun.
 PATIENCE_SECONDS = 4.0
 #: Largest error, over the gradient's largest entry, with which a way is timed at all.
-ALLOWED = {"exact": 1e-11, "differences": 1e-5}
+ALLOWED = {DOUBLE: 1e-11, SINGLE: 1e-4, "differences": 1e-5}
 SAMPLES, BUDGET_SECONDS = 15, 0.8
+#: What large networks may take, for as many rounds of every way.
+LARGE: Mapping[str, float] = {"784-512-512-10": 3.0, "1024×4": 18.0}
+#: Multiplications a second that CasADi does, which has no BLAS, in whole decades.
+CASADI_SPEED = 1e9
 LIMITS = measure.Limits(seconds=300.0, bytes=12 << 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A ratio that one thread is to reach on a network."""
+
+    network: str
+    dtype: str
+    metric: str
+    way: str
+    goal: measure.Goal
+
+
+def _figures() -> tuple[Figure, ...]:
+    # Time of JAX and of PyTorch over diffkit's at least; time over bare products, and
+    # over the value alone, at most.
+    table: Mapping[tuple[str, str], tuple[float | None, ...]] = {
+        ("2-8-1", DOUBLE): (2.5, 10.0, None, 3.5),
+        ("10-64-32-1", DOUBLE): (3.0, 8.0, 1.8, 3.5),
+        ("10-(32×50)-1", DOUBLE): (2.5, 7.0, 1.3, 3.5),
+        ("64-128-10", DOUBLE): (1.5, 2.0, 1.5, 3.5),
+        ("784-512-512-10", DOUBLE): (1.2, 1.0, 1.15, 3.0),
+        ("1024×4", DOUBLE): (1.1, 1.0, 1.1, 3.0),
+        ("784-512-512-10", SINGLE): (1.0, 1.0, 1.25, None),
+        ("1024×4", SINGLE): (1.0, 1.0, 1.25, None),
+    }
+    kinds = (
+        ("gradient_ratio", "jax", True),
+        ("gradient_ratio", "torch", True),
+        ("products_ratio", NESTED, False),
+        ("value_ratio", NESTED, False),
+    )
+    found = [
+        Figure(*column, metric, way, measure.Goal(bound, at_least))
+        for column, bounds in table.items()
+        for (metric, way, at_least), bound in zip(kinds, bounds, strict=True)
+        if bound is not None
+    ]
+    flat = [
+        Figure("2-8-1", DOUBLE, "flat_ratio", way, measure.Goal(bound, at_least=True))
+        for way, bound in (("jax", 4.0), ("torch", 16.0))
+    ]
+    return (*found[:2], *flat, *found[2:])
+
+
+#: What is to be reached, in the order of the networks.
+FIGURES = _figures()
 
 
 def cases(mode: Mode) -> list[Case]:
     """All together on each network; some alone; and which libraries there are."""
-    networks = QUICK if mode == "quick" else tuple(NETWORKS)
-    asked = [("together", network) for network in networks]
-    asked += [(way, network) for way in ALONE for network in ASKED[way][mode]]
-    together = [
+    settings = (
+        QUICK
+        if mode == "quick"
+        else tuple((*column, threads) for threads in THREADS for column in COLUMNS)
+    )
+    asked = [("together", *setting) for setting in settings]
+    asked += [
+        (way, network, DOUBLE, 1) for way in ALONE for network in ASKED[way][mode]
+    ]
+    timed = [
         measure.case(
             NAME,
             way,
             runtime=ALONE[way].runtime if way in ALONE else "none",
             limits=LIMITS,
             network=network,
+            dtype=dtype,
+            threads=threads,
         )
-        for way, network in asked
+        for way, network, dtype, threads in asked
     ]
     libraries = [
         measure.case(NAME, way, timed=False, network="any")
-        for way, how in TOGETHER.items()
-        if how.package
+        for way, library in TOGETHER.items()
+        if library.package
     ]
-    return together + libraries
+    return timed + libraries
 
 
 def measure_case(case: Case) -> list[Row]:
@@ -122,135 +194,147 @@ def measure_case(case: Case) -> list[Row]:
         assert package is not None
         require(package, package)
         return [case.row("installed_count", 1)]
-    network = NETWORKS[case["network"]]
-    if case.backend == "together":
-        ways = {
-            name: way
-            for name, way in TOGETHER.items()
-            if way.package is None or installed(way.package)
-        }
-        return _measure(case, network, ways, with_floors=True)
-    way = ALONE[case.backend]
-    try:
-        return _measure(
-            case, network, {"autodiff": TOGETHER["autodiff"], case.backend: way}
+    if case["threads"] > (cores := os.cpu_count() or 1):
+        text = (
+            f"this machine has {cores} cores, and the cell asks for {case['threads']}"
         )
-    except MissingDependencyError:
-        raise
-    except BackendError as problem:  # no compiler, say: not a mistake of ours
-        text = str(problem)
         return [case.row("gradient_ratio", None, status="unavailable", message=text)]
+    network = NETWORKS[case["network"]]
+    setting = beside.Setting(network, case["dtype"], case["threads"])
+    with beside.threads_set(setting.threads):
+        if case.backend == "together":
+            return _measure(case, setting, together(case["network"], setting.dtype))
+        libraries = {NESTED: DIFFKIT, case.backend: ALONE[case.backend]}
+        try:
+            return _measure(case, setting, libraries)
+        except MissingDependencyError:
+            raise
+        except BackendError as problem:  # no compiler, say: not a mistake of ours
+            text = str(problem)
+            return [
+                case.row("gradient_ratio", None, status="unavailable", message=text)
+            ]
+
+
+def together(network: str, dtype: str) -> dict[str, Library]:
+    """The libraries that are there and can do this network in this precision."""
+    return {
+        name: library
+        for name, library in TOGETHER.items()
+        if (library.package is None or installed(library.package))
+        and not (name == "casadi" and without_casadi(network, dtype))
+    }
+
+
+def without_casadi(network: str, dtype: str) -> str:
+    """Why CasADi is not asked; empty where it is."""
+    if dtype not in Casadi.capabilities.dtypes:
+        return f"CasADi computes in {' or '.join(Casadi.capabilities.dtypes)} only"
+    sizes, batch = NETWORKS[network].sizes, NETWORKS[network].batch
+    products = 3 * batch * sum(m * n for m, n in pairwise(sizes))
+    if products > CASADI_SPEED * PATIENCE_SECONDS / 2:
+        return (
+            "CasADi multiplies matrices without a BLAS, and one gradient is bound to "
+            f"take more than {report.numbers.seconds(PATIENCE_SECONDS)}"
+        )
+    return ""
 
 
 def _measure(
-    case: Case,
-    network: measure.Network,
-    ways: Mapping[str, Way],
-    *,
-    with_floors: bool = False,
+    case: Case, setting: beside.Setting, libraries: Mapping[str, Library]
 ) -> list[Row]:
     measure.warm_up()
-    problem = network.problem()
-    prepared = {}
-    for name, way in ways.items():
-        backend = get_backend(way.backend, **way.options)
-        x = np.ones((2, 2))  # its library is loaded once by a process, not by a network
-        prepare(lambda w, x: np.mean(np.tanh(x @ w)), x, x, backend=backend)(x, x)
-        prepared[name] = prepare(problem.function, *problem.arguments, backend=backend)
-    diffkit = prepared["autodiff"]
-    leaves = diffkit.leaves(problem.arguments)
-    if stopped := _bound_to_take_long(case, prepared, leaves):
+    line_up = beside.LineUp(setting, libraries)
+    if stopped := _bound_to_take_long(case, line_up):
         return stopped
-    reference = measure.reference_gradient(diffkit, *problem.arguments)
-    largest = max(float(np.max(np.abs(leaf))) for leaf in diffkit.compiled(leaves)[1])
+    errors = line_up.check(
+        {
+            name: ALLOWED["differences" if name in DIFFERENCES else setting.dtype]
+            for name in libraries
+        }
+    )
+    step = float(np.spacing(np.dtype(setting.dtype).type(line_up.largest)))
     rows: list[Row] = []
-    for name, one in prepared.items():
-        _, gradient = one(*problem.arguments)
-        arrays = [np.asarray(leaf) for leaf in optree.tree_leaves(gradient)]
-        relative, _ = reference.errors(arrays)
-        kind = "differences" if name in DIFFERENCES else "exact"
-        if not relative <= ALLOWED[kind]:
-            raise ExperimentError(
-                f"{name} is off by {relative:.3g} of the gradient's largest entry, and "
-                f"{ALLOWED[kind]:g} is allowed: it was not timed."
-            )
-        row = _row(case, name, ways[name].runtime)
+    for name, error in errors.items():
+        own = _as(case, name)
         rows += [
-            row("relative_error", relative),
-            row("largest_ulps", relative * largest / float(np.spacing(largest))),
-            row("primal_evaluations", one.info.evaluations),
-            row("prepare_seconds", float(sum(one.info.seconds.values()))),
+            own.row("relative_error", error),
+            own.row("largest_ulps", error * line_up.largest / step),
         ]
-    calls: dict[str, Callable[[], Any]] = {
-        name: _at_home(one.compiled, leaves) for name, one in prepared.items()
-    }
-    runtimes = {name: way.runtime for name, way in ways.items()}
-    if with_floors:
-        program = diffkit.program
-        moved = simplify(reverse(program.graph, program.wrt)).size().bytes
-        calls["floor_products"] = floors.products(network.sizes, network.batch)
-        calls["floor_copies"] = floors.copies(moved, diffkit.info.bytes)
-        runtimes |= dict.fromkeys(FLOORS, "none")
-        rows.append(_row(case, "floor_copies", "none")("moved_bytes", moved))
-    timings = measure.interleaved(
-        calls,
-        samples=SAMPLES,
-        sample_seconds=1e-3,
-        budget_seconds=BUDGET_SECONDS,
-        clock=process_time_ns,
-    )
-    by_the_clock = measure.interleaved(
-        calls,
-        samples=SAMPLES,
-        sample_seconds=1e-3,
-        budget_seconds=BUDGET_SECONDS / 2,
-    )
-    for name, timing in timings.items():
-        beside = measure.ratio(timing, timings["autodiff"])
-        clock = measure.ratio(by_the_clock[name], by_the_clock["autodiff"])
-        row = _row(case, name, runtimes[name])
+        if name in line_up.prepared:
+            info = line_up.prepared[name].info
+            rows += [
+                own.row("primal_evaluations", info.evaluations),
+                own.row("prepare_seconds", float(sum(info.seconds.values()))),
+            ]
+    calls = line_up.calls()
+    budget = LARGE.get(case["network"], BUDGET_SECONDS)
+    if case.backend == "together":
+        timed = line_up.time(
+            {**calls, **line_up.bare()}, samples=SAMPLES, budget_seconds=budget
+        )
         rows += [
-            row("clock_ratio", clock.median_seconds, samples=clock.samples),
-            row("gradient_seconds", timing.median_seconds, samples=timing.samples),
-            row("gradient_ratio", beside.median_seconds, samples=beside.samples),
+            _as(case, NESTED).row("reference_bits", line_up.truth.bits),
+            _as(case, "copies").row("moved_bytes", line_up.moved_bytes),
+            *_over_floors(_as(case, NESTED), timed),
+        ]
+    else:
+        timed = line_up.time(calls, samples=SAMPLES, budget_seconds=budget)
+    for name, (timing, own) in timed.items():
+        named = _as(case, name)
+        rows += [
+            named.timing("gradient_seconds", timing),
+            named.timing("gradient_ratio", measure.ratio(timing, own)),
+        ]
+        if FLAT in timed and timed[FLAT][1] is own and name in libraries:
+            flat, _ = timed[FLAT]
+            rows.append(named.timing("flat_ratio", measure.ratio(timing, flat)))
+    if setting.threads == 1:
+        # Not those that were timed apart, as slow as they are.
+        quick = {
+            n: call for n, call in calls.items() if timed[n][1] is timed[NESTED][0]
+        }
+        by_the_clock = line_up.time(
+            quick, samples=SAMPLES, budget_seconds=budget / 2, by_the_clock=True
+        )
+        rows += [
+            _as(case, name).timing("clock_ratio", measure.ratio(timing, own))
+            for name, (timing, own) in by_the_clock.items()
         ]
     if case.backend != "together":  # diffkit's own stand in the cell that has them all
         rows = [row for row in rows if row.backend == case.backend]
     return rows
 
 
-def _at_home(compiled: Any, leaves: Sequence[np.ndarray]) -> Callable[[], Any]:
-    """A gradient as the library's own users call it: of arrays that are its own.
-
-    NumPy's arrays are those of diffkit, autograd, SciPy and numdifftools; the others
-    would have to convert them first, which is not their fault.
-    """
-    resident = getattr(compiled, "resident", None)
-    return partial(compiled, leaves) if resident is None else resident(leaves)
-
-
-def _row(case: Case, name: str, runtime: str) -> Callable[..., Row]:
-    """Rows of one way within the case."""
-
-    def row(metric: str, value: float, **more: Any) -> Row:
-        return replace(case.row(metric, value, **more), backend=name, runtime=runtime)
-
-    return row
+def _over_floors(case: Case, timed: Mapping[str, tuple[Any, Any]]) -> list[Row]:
+    """Diffkit's time over the faster BLAS, over the bytes, and over its value alone."""
+    by_numpy, by_scipy, copies = (timed[name][0] for name in FLOORS)
+    bare = min(by_numpy, by_scipy, key=lambda timing: timing.median_seconds)
+    own, _ = timed[NESTED]
+    over_value = measure.ratio(timed[ENGINE][0], timed[PRIMAL][0])
+    return [
+        case.timing("products_ratio", measure.ratio(own, bare)),
+        case.timing("bytes_ratio", measure.ratio(own, copies)),
+        case.timing("value_ratio", over_value),
+    ]
 
 
-def _bound_to_take_long(
-    case: Case, prepared: Mapping[str, Any], leaves: Sequence[np.ndarray]
-) -> list[Row]:
+def _as(case: Case, name: str) -> Case:
+    """The case of one call within the cell, for its rows."""
+    libraries = {**TOGETHER, **ALONE}
+    runtime = libraries[name].runtime if name in libraries else "engine"
+    return replace(case, backend=name, runtime="none" if name in FLOORS else runtime)
+
+
+def _bound_to_take_long(case: Case, line_up: beside.LineUp) -> list[Row]:
     """Rows that say so, where one gradient of the case would take too long."""
     if case.backend not in DIFFERENCES:
         return []
-    one = prepared[case.backend]
-    runs, each = (
-        one.info.evaluations,
-        measure.time_call(
-            partial(one.compiled.value, leaves), samples=3, clock=process_time_ns
-        ).median_seconds,
-    )
+    one = line_up.prepared[case.backend]
+    runs = one.info.evaluations
+    each = measure.time_call(
+        partial(one.compiled.value, line_up.leaves), samples=3, clock=process_time_ns
+    ).median_seconds
     if runs * each <= PATIENCE_SECONDS:
         return []
     text = (
@@ -263,159 +347,256 @@ def _bound_to_take_long(
     ]
 
 
-def look(name: str):
-    """Colour of a way: diffkit, its peers, or a floor."""
-    colour, marker = (
-        ("#0072B2", "o")
-        if name == "autodiff"
-        else ("#444444", "|")
-        if name in FLOORS
-        else ("#E69F00", "s")
-        if name in DIFFERENCES
-        else ("#D55E00", "D")
-    )
-    return report.figures.Look(names()[name], colour, marker)
+Column = tuple[str, str]
 
 
 def names() -> dict[str, str]:
     """How every way is called in figures and tables."""
-    ways = {**TOGETHER, **ALONE}
-    return {**{name: way.name for name, way in ways.items()}, **FLOORS}
+    libraries = {**TOGETHER, **ALONE}
+    own = {NESTED: DIFFKIT.name, FLAT: OTHERS[FLAT]}
+    return {
+        **own,
+        **{name: library.name for name, library in libraries.items()},
+        **OTHERS,
+    }
 
 
-def value(rows: Sequence[Row], metric: str, way: str, network: str) -> float | None:
+def label(column: Column, *, batch: bool = False) -> str:
+    """A network in words, its precision where that is not double."""
+    network, dtype = column
+    words = [network]
+    if batch:
+        words.append(f"batch {NETWORKS[network].batch}")
+    return ", ".join([*words, *([dtype] if dtype != DOUBLE else [])])
+
+
+def value(
+    rows: Sequence[Row], metric: str, way: str, column: Column, threads: int = 1
+) -> float | None:
     """One value, None where it was not measured."""
-    return report.value_of(rows, metric, way, network=network)
+    network, dtype = column
+    return report.value_of(
+        rows, metric, way, network=network, dtype=dtype, threads=threads
+    )
 
 
-def measured_networks(rows: Sequence[Row]) -> list[str]:
-    """Networks with any ratio, in the order of the cases."""
-    found = {row["network"] for row in report.rows_of(rows, "gradient_ratio")}
-    return [network for network in NETWORKS if network in found]
+def measured(rows: Sequence[Row], threads: int = 1) -> list[Column]:
+    """Networks with any ratio, in the order of their size."""
+    ratios = report.rows_of(rows, "gradient_ratio", threads=threads)
+    found = {(row["network"], row["dtype"]) for row in ratios}
+    return [column for column in COLUMNS if column in found]
 
 
 def figure(rows: Sequence[Row]):
-    """A panel of ratios for each network, one of errors."""
+    """Ratios in colour by one thread and by two; and diffkit over the bare products."""
     figures = report.figures
-    networks = measured_networks(rows)
-    columns = min(3, len(networks) + 1)
-    lines = -(-(len(networks) + 1) // columns)
-    shown, panels = figures.panels(
-        lines, columns, width=5.6 * columns, height=3.9 * lines
-    )
-    for panel, network in zip(panels, networks, strict=False):
-        ratios = {
-            way: found
-            for way in names()
-            if (found := value(rows, "gradient_ratio", way, network)) is not None
-        }
-        ordered = sorted(ratios, key=lambda way: ratios[way])
-        first = next((way for way in ordered if way not in FLOORS), "autodiff")
-        title = f"{network}, batch {NETWORKS[network].batch}: {names()[first]} first"
-        _dots(panel, ratios, ordered, title, report.numbers.times)
-        panel.set_xlabel("time for value and gradient ÷ diffkit's")
-        panel.axvline(1, color="#0072B2", linewidth=0.8, linestyle=":", zorder=1)
-    errors = {
-        way: max(found)
-        for way in names()
-        if (found := _all(rows, "relative_error", way, networks))
-    }
-    ordered = sorted(errors, key=lambda way: errors[way])
-    last = panels[len(networks)]
-    _dots(
-        last,
-        errors,
-        ordered,
-        "Derived gradients are exact to rounding",
-        "{:.1e}".format,
-    )
-    last.set_xlabel("largest error ÷ largest entry, worst network")
-    for panel in panels[len(networks) + 1 :]:
-        panel.remove()
+    columns = {threads: measured(rows, threads) for threads in THREADS}
+    lines = sum(len(found) + 3 for found in columns.values()) + len(columns[1])
+    shown, panels = figures.panels(3, 1, width=10.5, height=max(0.36 * lines, 8.0))
+    for panel, (threads, found) in zip(panels, columns.items(), strict=False):
+        fastest, _ = _ranks(rows, threads)
+        how = "One thread" if threads == 1 else "Two threads"
+        _in_colour(
+            panel,
+            rows,
+            threads,
+            f"{how}: diffkit is the fastest on {len(fastest)} of {len(found)} networks",
+        )
+    _products(panels[-1], rows)
     return shown
 
 
-def _dots(
-    panel,
-    values: Mapping[str, float],
-    ordered: Sequence[str],
-    title: str,
-    show: Callable[[float], str],
-) -> None:
+def _in_colour(panel, rows: Sequence[Row], threads: int, title: str) -> None:
+    columns = measured(rows, threads)
+    ways = [
+        way
+        for way in (FLAT, *TOGETHER, *ALONE)
+        if way != NESTED and _all(rows, "gradient_ratio", way, threads)
+    ]
+    table = np.full((len(columns), len(ways)), np.nan)
+    for line, column in enumerate(columns):
+        for place, way in enumerate(ways):
+            found = value(rows, "gradient_ratio", way, column, threads)
+            if found is not None:
+                table[line, place] = np.log10(found)
+    report.figures.heat_map(
+        panel,
+        table,
+        columns=[names()[way].replace(", ", ",\n") for way in ways],
+        rows=[label(column, batch=True) for column in columns],
+        title=title,
+        x="time for value and gradient ÷ diffkit's (above one: diffkit is faster)",
+        y="",
+        unit="power of ten of the ratio",
+        middle=0.0,
+        reach=1.0,
+        show=lambda power: report.numbers.times(10.0**power),
+    )
+
+
+def _products(panel, rows: Sequence[Row]) -> None:
+    """Diffkit's time over the bare products, with what is to be reached as a mark."""
     figures = report.figures
-    plain = figures.Look("", "#bbbbbb", ".")
+    looks = {1: ("one thread", "#0072B2", "o"), 2: ("two threads", "#009E73", "^")}
+    columns = [
+        column
+        for column in COLUMNS
+        if any(
+            value(rows, "products_ratio", NESTED, column, threads) is not None
+            for threads in THREADS
+        )
+    ]
+    series = [
+        figures.Bars(
+            figures.Look(*look),
+            {
+                label(column, batch=True): value(
+                    rows, "products_ratio", NESTED, column, threads
+                )
+                for column in columns
+            },
+        )
+        for threads, look in looks.items()
+        if any(
+            value(rows, "products_ratio", NESTED, column, threads) is not None
+            for column in columns
+        )
+    ]
+    below = [
+        column
+        for column in columns
+        if (value(rows, "products_ratio", NESTED, column) or 2.0) < 1.0
+    ]
     figures.bars(
         panel,
-        [figures.Bars(plain, {names()[way]: values[way] for way in ordered})],
-        title=title,
-        x="",
-        scale="log",
-        show=show,
+        series,
+        title="A whole gradient over its bare products by BLAS: below one on "
+        f"{len(below)} of {len(columns)} networks",
+        x="time for value and gradient ÷ time of the bare matrix products "
+        "(mark: to be reached, by one thread)",
+        show=report.numbers.times,
     )
-    for place, way in enumerate(ordered):  # each in the colour of its kind
-        kind = look(way)
-        panel.plot(
-            [values[way]],
-            [place],
-            color=kind.colour,
-            marker=kind.marker,
-            markersize=7,
-            zorder=5,
-        )
+    bounds = {
+        (one.network, one.dtype): one.goal.bound
+        for one in FIGURES
+        if one.metric == "products_ratio"
+    }
+    for place, column in enumerate(columns):
+        if column in bounds:
+            panel.plot(
+                [bounds[column]] * 2,
+                [place - 0.42, place + 0.42],
+                color="#D55E00",
+                linewidth=2.0,
+                zorder=6,
+            )
+    if columns:
+        panel.axvline(1, color="#777777", linewidth=0.8, linestyle=":", zorder=1)
 
 
-def _all(
-    rows: Sequence[Row], metric: str, way: str, networks: Sequence[str]
-) -> list[float]:
-    found = (value(rows, metric, way, network) for network in networks)
+def _all(rows: Sequence[Row], metric: str, way: str, threads: int = 1) -> list[float]:
+    found = (value(rows, metric, way, column, threads) for column in COLUMNS)
     return [one for one in found if one is not None]
 
 
-def _table(
+def matrix(
     rows: Sequence[Row],
     metric: str,
-    networks: Sequence[str],
     words: Callable[[float], str],
+    threads: int = 1,
 ) -> str:
-    lines = [
-        [
-            name,
-            *(
-                report.said(value(rows, metric, way, network), words)
-                for network in networks
-            ),
-        ]
-        for way, name in names().items()
-        if _all(rows, metric, way, networks)
-    ]
-    return report.markdown_table(["", *networks], lines)
+    """A metric of every way on every network, as a table; ratios with their spread."""
+    columns = measured(rows, threads)
+    lines = []
+    for way, name in names().items():
+        if not _all(rows, metric, way, threads):
+            continue
+        line = [name]
+        for column in columns:
+            found = value(rows, metric, way, column, threads)
+            spread = _spread(rows, metric, way, column, threads)
+            line.append("–" if found is None else words(found) + spread)
+        lines.append(line)
+    return report.markdown_table(["", *map(label, columns)], lines)
 
 
-def _ranks(rows: Sequence[Row], networks: Sequence[str]) -> tuple[list[str], list[str]]:
+def _spread(
+    rows: Sequence[Row], metric: str, way: str, column: Column, threads: int
+) -> str:
+    """Half the interval of a ratio's median, as a share of it."""
+    network, dtype = column
+    samples = report.samples_of(
+        rows, metric, way, network=network, dtype=dtype, threads=threads
+    )
+    if not metric.endswith("_ratio") or len(set(samples)) < 3:
+        return ""
+    low, high = measure.bootstrap_interval(samples)
+    return f" ± {50 * (high - low) / median(samples):.2g} %"
+
+
+def judged(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Every figure to reach that was measured: what it is, interval, and verdict."""
+    words = {
+        "gradient_ratio": "{} ÷ diffkit",
+        "flat_ratio": "{} ÷ diffkit, flat vector",
+        "products_ratio": "{} ÷ bare products",
+        "value_ratio": "{}'s engine: value and gradient ÷ value",
+    }
+    times = report.numbers.times
+    found = []
+    for one in FIGURES:
+        where = {"network": one.network, "dtype": one.dtype, "threads": 1}
+        samples = report.samples_of(rows, one.metric, one.way, **where)
+        if not samples:
+            continue
+        low, high = measure.bootstrap_interval(samples)
+        found.append(
+            (
+                label((one.network, one.dtype)),
+                words[one.metric].format(names()[one.way]),
+                times(median(samples)),
+                f"{times(low)} to {times(high)}",
+                str(one.goal),
+                one.goal.verdict(samples),
+            )
+        )
+    return found
+
+
+def goals_table(rows: Sequence[Row]) -> str:
+    """The same as a table."""
+    header = ["network", "figure", "median", "its interval", "to reach", "verdict"]
+    return report.markdown_table(header, judged(rows), numbers_from=2)
+
+
+def _ranks(rows: Sequence[Row], threads: int = 1) -> tuple[list[str], list[str]]:
     """Networks on which diffkit is the fastest, and who is where it is not."""
     fastest, beaten = [], []
-    for network in networks:
+    for column in measured(rows, threads):
         ratios = {
             way: found
             for way in (*TOGETHER, *ALONE)
-            if (found := value(rows, "gradient_ratio", way, network)) is not None
+            if (found := value(rows, "gradient_ratio", way, column, threads))
+            is not None
         }
-        best = min(ratios, key=lambda way: ratios[way], default="autodiff")
         if len(ratios) < 2:
             continue
-        if best == "autodiff":
-            fastest.append(network)
+        best = min(ratios, key=lambda way: ratios[way])
+        if best == NESTED:
+            fastest.append(label(column))
         else:
             share = report.numbers.times(ratios[best])
-            beaten.append(f"on {network} {names()[best]} takes {share} its time")
+            beaten.append(f"on {label(column)} {names()[best]} takes {share} its time")
     return fastest, beaten
 
 
 def findings(rows: Sequence[Row]) -> measure.Findings:
     """The facts that the page may state."""
     numbers = report.numbers
-    networks = measured_networks(rows)
-    fastest, beaten = _ranks(rows, networks)
+    columns = measured(rows)
+    fastest, beaten = _ranks(rows)
+    fastest_of_two, beaten_of_two = _ranks(rows, 2)
+    verdicts = [verdict for *_, verdict in judged(rows)]
     missing = sorted(
         {
             names()[row.backend]
@@ -424,37 +605,57 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
         }
     )
 
-    def worst(metric: str, ways: Sequence[str]) -> float | None:
-        found = [one for way in ways for one in _all(rows, metric, way, networks)]
+    def worst(metric: str, ways: Sequence[str], dtype: str) -> float | None:
+        found = [
+            row.value
+            for row in report.rows_of(rows, metric, dtype=dtype)
+            if row.backend in ways and row.value is not None
+        ]
         return max(found, default=None)
 
-    def floor(way: str) -> str:
-        found = _all(rows, "gradient_ratio", way, networks)
+    def span(metric: str) -> str:
+        found = _all(rows, metric, NESTED)
         if not found:
             return "no result"
-        low, high = 100 * min(found), 100 * max(found)
-        return f"{low:.0f} to {high:.0f} %"
+        return f"{numbers.times(min(found))} to {numbers.times(max(found))}"
 
-    peers = [way for way in TOGETHER if way != "autodiff"]
+    def by_balls() -> str:
+        bits = report.rows_of(rows, "reference_bits", NESTED, dtype=DOUBLE)
+        wide = {row["network"]: row.value for row in bits if (row.value or 0) < 128}
+        return ", ".join(dict.fromkeys(map(str, wide))) or "none"
+
+    peers = [way for way in (*TOGETHER, "torch_compile") if way != NESTED]
     facts = {
-        "networks": len(networks),
+        "networks": len(columns),
         "fastest": len(fastest),
         "where": f" (on {', '.join(fastest)})" if fastest else "",
         "beaten": "; ".join(beaten) or "nowhere is another faster",
-        "ratios": _table(rows, "gradient_ratio", networks, numbers.times),
-        "clock": _table(rows, "clock_ratio", networks, numbers.times),
-        "errors": _table(rows, "largest_ulps", networks, _ulps),
-        "evaluations": _table(rows, "primal_evaluations", networks, numbers.count),
-        "prepare": _table(rows, "prepare_seconds", networks, numbers.seconds),
-        "allowed": numbers.scientific(ALLOWED["exact"]),
+        "networks_of_two": len(measured(rows, 2)),
+        "fastest_of_two": len(fastest_of_two),
+        "beaten_of_two": "; ".join(beaten_of_two) or "nowhere is another faster",
+        "goals": len(verdicts),
+        "reached": verdicts.count(goals.REACHED),
+        "close": verdicts.count(goals.CLOSE),
+        "ratios": matrix(rows, "gradient_ratio", numbers.times),
+        "clock": matrix(rows, "clock_ratio", numbers.times),
+        "two": matrix(rows, "gradient_ratio", numbers.times, threads=2),
+        "seconds": matrix(rows, "gradient_seconds", numbers.seconds),
+        "errors": matrix(rows, "largest_ulps", _ulps),
+        "evaluations": matrix(rows, "primal_evaluations", numbers.count),
+        "prepare": matrix(rows, "prepare_seconds", numbers.seconds),
+        "allowed": numbers.scientific(ALLOWED[DOUBLE]),
+        "allowed_single": numbers.scientific(ALLOWED[SINGLE]),
         "allowed_differences": numbers.scientific(ALLOWED["differences"]),
-        "own_error": report.said(worst("largest_ulps", ["autodiff"]), _ulps),
-        "peers_error": report.said(worst("largest_ulps", peers), _ulps),
+        "own_error": report.said(worst("largest_ulps", [NESTED], DOUBLE), _ulps),
+        "peers_error": report.said(worst("largest_ulps", peers, DOUBLE), _ulps),
         "differences_error": report.said(
-            worst("relative_error", DIFFERENCES), numbers.scientific
+            worst("relative_error", DIFFERENCES, DOUBLE), numbers.scientific
         ),
-        "products": floor("floor_products"),
-        "copies": floor("floor_copies"),
+        "extended": by_balls(),
+        "proved_below": numbers.scientific(beside.PROVED_OPERATIONS),
+        "products": span("products_ratio"),
+        "copies": span("bytes_ratio"),
+        "over_value": span("value_ratio"),
         "missing": (
             f"Not installed or not able to run here: {', '.join(missing)}; the table "
             "of stopped cells says why, and how to install them."
@@ -466,25 +667,36 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
     return measure.Findings(facts)
 
 
+def tables(rows: Sequence[Row]) -> Mapping[str, str]:
+    """The figures to reach, beside the figure."""
+    if not judged(rows):
+        return {}
+    return {"One thread: figures to reach, and what was measured": goals_table(rows)}
+
+
 def _ulps(number: float) -> str:
     return f"{number:.1f}" if number < 1e4 else report.numbers.scientific(number)
 
 
 ANSWER = """
-diffkit is the fastest on {fastest} of {networks} networks{where}; {beaten}. All derived
-gradients agree with the exact one to rounding.
+With one thread diffkit is the fastest on {fastest} of {networks} networks{where};
+{beaten}. With two it is on {fastest_of_two} of {networks_of_two}. Of {goals} figures
+that it is to reach, {reached} are reached and {close} are too close to tell. All
+derived gradients agree with the exact one to rounding.
 """
 
 PAGE = """
-Every library gets the same program, traced once and read into its own functions, and is
-first compared with a gradient that ball arithmetic has proved: a derived gradient may
-be off by {allowed} of the largest entry, a difference quotient by
-{allowed_differences}, or it is not timed. Then, in one process for each network, all of
-them are timed in turn: value and gradient together, compiled or warmed up beforehand,
-waited for, with inputs and results that are the library's own arrays (NumPy's for
-diffkit), so that nobody is charged for a conversion. {missing}
+Every library gets the same program, traced once and read into its own functions: tanh
+layers and a mean squared error. Each result is first compared with a reference: a
+derived gradient may be off by {allowed} of the largest entry (`float32`:
+{allowed_single}), a difference quotient by {allowed_differences}, or it is not timed.
+Then, in one process for each network, all of them are timed in turn: value and gradient
+together, compiled or warmed up beforehand, waited for, with inputs and results that are
+the library's own arrays, so that nobody is charged for a conversion. diffkit's are
+NumPy's, nested as its users nest them: what it takes to check and to flatten them is
+charged to it. {missing}
 
-## Time
+## One thread
 
 As multiples of diffkit's time, its reverse mode on its own engine:
 
@@ -495,17 +707,41 @@ about the others on small networks is the call, not the arithmetic: each crosses
 Python into the library and back, and those that write a tape do so for every operation.
 On large ones everybody waits for the same matrix products.
 
-Two floors show how much is left to gain. The bare products of the layers, by the same
-BLAS into arrays that are there, take {products} of diffkit's time; moving as many bytes
-as the gradient's operations read and write, one after the other, takes {copies} (more
-than all of it where neighbouring operations are done block by block, so that most of
-those bytes never leave the first cache).
-
 The seconds are those of the processor, all threads together, which a busy machine
-disturbs little; what a thread waits for another is not in them, and what its helpers
-spend is. By the clock on the wall, on the machine as it was, the multiples are:
+disturbs little; the process may use one core. By the clock on the wall, on the machine
+as it was, the multiples are:
 
 {clock}
+
+What they are multiples of, in seconds of the processor:
+
+{seconds}
+
+## Two threads
+
+Every library is told to use two threads and the process may use two cores; times are
+those of the clock on the wall, and between two samples the threads of the library
+before come to rest:
+
+{two}
+
+diffkit is the fastest on {fastest_of_two} of {networks_of_two}; {beaten_of_two}.
+
+## How near the floor
+
+A whole gradient takes {products} the time of its bare matrix products: three for each
+layer, less the one that nobody needs for the input, called from Python one after the
+other, into arrays that are there, by NumPy's BLAS or by SciPy's, whichever is faster.
+That is a floor for whoever calls a BLAS. diffkit multiplies small matrices by loops of
+its own, which stay in registers and cost no call, and large ones in panels that it
+packs itself: where those are faster than the BLAS, the multiple is below one.
+
+Moving as many bytes as the gradient's operations read and write, one after the other,
+is another floor: the gradient takes {copies} the time that `np.copyto` takes for that
+(less than one where neighbouring operations are done block by block, so that most of
+those bytes never leave the first cache).
+
+Value and gradient take the engine {over_value} the time of the value alone.
 
 ## Accuracy
 
@@ -513,8 +749,11 @@ Largest error of any entry, in ulps of the gradient's largest entry:
 
 {errors}
 
-At most {own_error} for diffkit and {peers_error} for the other derivations; difference
-quotients are off by {differences_error} of the largest entry.
+At most {own_error} for diffkit and {peers_error} for the other derivations in
+`float64`; difference quotients are off by {differences_error} of the largest entry. The
+reference is computed in balls, which prove their digits; where a gradient has more than
+{proved_below} operations it is computed by NumPy in extended precision ({extended}), or
+for `float32` in `float64`.
 
 ## Evaluations
 
@@ -533,12 +772,17 @@ What each needs to read, derive and compile the program, libraries loaded before
 
 METRICS = {
     "gradient_ratio": "value and gradient over diffkit's, median of ratios of samples "
-    "taken in turn",
-    "clock_ratio": "the same by the clock on the wall",
-    "gradient_seconds": "the compiled program alone, in seconds of the processor",
-    "relative_error": "largest deviation from the proved gradient, over its largest "
-    "entry",
+    "taken in turn; by seconds of the processor for one thread, by the clock for two",
+    "flat_ratio": "the same over diffkit's gradient of one flat vector",
+    "clock_ratio": "the same as `gradient_ratio` by the clock on the wall",
+    "gradient_seconds": "value and gradient, by the clock of `gradient_ratio`",
+    "products_ratio": "diffkit's time over the bare products, by the faster BLAS",
+    "bytes_ratio": "diffkit's time over that of moving `moved_bytes`",
+    "value_ratio": "value and gradient over the value alone, both by the engine "
+    "without the call around it",
+    "relative_error": "largest deviation from the reference, over its largest entry",
     "largest_ulps": "the same in ulps of the largest entry",
+    "reference_bits": "precision in which the reference was computed",
     "primal_evaluations": "evaluations of the function for one gradient",
     "prepare_seconds": "reading, deriving and compiling, once",
     "moved_bytes": "bytes that the operations of the gradient read and write",
@@ -556,6 +800,7 @@ EXPERIMENT = measure.Experiment(
     answer=ANSWER,
     page=PAGE,
     metrics=METRICS,
+    tables=tables,
     packages=PACKAGES,
 )
 

@@ -1,5 +1,7 @@
 from . import bench as bench
+from . import beside as beside
 from . import floors as floors
+from . import goals as goals
 from .caches import engine_cache as engine_cache
 from .caches import fill_engine_cache as fill_engine_cache
 from .cells import KEPT as KEPT
@@ -56,6 +58,7 @@ from .experiment import (
 )
 from .forms import Form as Form
 from .forms import symbolic_forms as symbolic_forms
+from .goals import Goal as Goal
 from .gradient import (
     GradientCost as GradientCost,
 )

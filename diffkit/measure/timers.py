@@ -155,6 +155,7 @@ def interleaved(
     sample_seconds: float = 1e-3,
     budget_seconds: float = 2.0,
     clock: Clock = time.perf_counter_ns,
+    pause_seconds: float = 0.0,
 ) -> dict[str, Timing]:
     """Time several calls in turn, so that a drift of the machine meets all of them.
 
@@ -164,6 +165,9 @@ def interleaved(
     ``budget_seconds`` are spent; at least three rounds are always taken, unless one
     alone exceeds the budget. The ratio of two calls is best read round by round: see
     `ratio`; a round in which the clock stood still or jumped is left out for all calls.
+    With ``pause_seconds`` nothing runs for that long before each sample, and one call
+    that is not timed wakes what sleeps: a library's threads spin for a while after its
+    call, on the cores that the next library wants.
 
     Raises `ClockError` when no round is left.
     """
@@ -186,6 +190,9 @@ def interleaved(
             ):
                 break
             for name in order:
+                if pause_seconds:
+                    time.sleep(pause_seconds)
+                    calls[name]()
                 taken[name].append(_sample(calls[name], repetitions[name], clock))
             order.reverse()
             gc.collect(0)

@@ -42,12 +42,14 @@ def heat_map(
     unit: str,
     scale: Scale = "linear",
     middle: float | None = None,
+    reach: float | None = None,
     show: Callable[[float], str] = "{:.3g}".format,
 ) -> None:
     """A table ``values[row, column]`` in colour, the first row on top.
 
     NaN is a hatched cell: nothing was measured. With ``middle`` the colours are of two
-    hues that meet there. Values are written into the cells where they are few.
+    hues that meet there; they differ up to ``reach`` from it, and no further. Values
+    are written into the cells where they are few.
     """
     axes.set_title(title)
     axes.set_xlabel(x)
@@ -58,7 +60,7 @@ def heat_map(
         return
     if scale == "log":
         values = np.ma.masked_less_equal(values, 0.0)
-    norm = _norm(values, scale, middle)
+    norm = _norm(values, scale, middle, reach)
     axes.set_facecolor("#f2f2f2")
     axes.patch.set_hatch("///")
     axes.patch.set_edgecolor("#c8c8c8")
@@ -190,7 +192,9 @@ def _draw_path(axes: Axes, path: Path) -> None:
     )
 
 
-def _norm(values: Any, scale: Scale, middle: float | None) -> Normalize:
+def _norm(
+    values: Any, scale: Scale, middle: float | None, reach: float | None = None
+) -> Normalize:
     """Colours over the range of the values; a range of nothing is given some width."""
     known = np.ma.compressed(values)
     if scale == "log":
@@ -199,7 +203,7 @@ def _norm(values: Any, scale: Scale, middle: float | None) -> Normalize:
     if scale == "log":
         return LogNorm(low, high if high > low else 10 * low)
     if middle is not None:
-        reach = max(high - middle, middle - low) or 1.0
+        reach = reach or max(high - middle, middle - low) or 1.0
         return TwoSlopeNorm(middle, middle - reach, middle + reach)
     return Normalize(low, high if high > low else low + 1.0)
 

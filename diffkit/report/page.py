@@ -159,7 +159,7 @@ def _provenance(experiment: Experiment, rows: Sequence[Row], mode: str) -> str:
             *(f"* Versions: {text}" for text in _distinct(rows, "versions")),
             *(f"* Commit: `{text}`" for text in _distinct(rows, "commit")),
             (
-                "* Every cell ran alone in a process of its own, with one thread. "
+                f"* Every cell ran alone in a process of its own, {_threads(rows)}. "
                 "Times are medians of the raw samples kept in [data.csv](data.csv); a "
                 "ratio is taken from samples measured in turn within one process. "
                 "Compare ratios, "
@@ -169,6 +169,11 @@ def _provenance(experiment: Experiment, rows: Sequence[Row], mode: str) -> str:
             f"* Again: `diffkit run {experiment.name} --{mode}`",
         ]
     )
+
+
+def _threads(rows: Sequence[Row]) -> str:
+    several = any(row.threads > 1 for row in rows)
+    return "with as many threads as its case names" if several else "with one thread"
 
 
 def _harness(rows: Sequence[Row]) -> list[str]:

@@ -1,6 +1,7 @@
 """Beside other libraries: what runs without them, what is said, what is checked."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 
 from diffkit import report
 from diffkit.errors import ExperimentError, MissingDependencyError
-from diffkit.measure import reference_gradient
+from diffkit.measure import beside, reference_gradient
 from diffkit.measure.experiment import load_experiment
+from diffkit.prepared import Prepared
 from diffkit.transform import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,13 +21,22 @@ MODULE = EXPERIMENT.findings.__globals__
 LIBRARIES = ("jax", "torch", "autograd", "casadi", "numdifftools")
 
 
-def case_of(way: str, network: str) -> Any:
+def case_of(way: str, network: str, dtype: str = "float64", threads: int = 1) -> Any:
+    wanted = {"network": network, "dtype": dtype, "threads": threads}
+    if network == "any":
+        wanted = {"network": network}
     (case,) = (
         case
         for case in EXPERIMENT.cases("full")
-        if (case.backend, case["network"]) == (way, network)
+        if case.backend == way and dict(case.parameters) == wanted
     )
     return case
+
+
+def own_calls() -> set[str]:
+    """What diffkit and the floors contribute to a cell."""
+    flat = {beside.FLAT} if hasattr(Prepared, "flat") else set()
+    return {beside.NESTED, beside.ENGINE, beside.PRIMAL, *beside.FLOORS} | flat
 
 
 @pytest.fixture
@@ -47,8 +58,10 @@ def test_the_quick_cases_are_full_ones_too() -> None:
 def test_without_peers_diffkit_stands_beside_its_floors() -> None:
     rows = EXPERIMENT.measure(case_of("together", "2-8-1"))
     ratios = by_way(rows, "gradient_ratio")
-    assert set(ratios) == {"autodiff", "floor_products", "floor_copies"}
+    assert set(ratios) == own_calls()
     assert ratios["autodiff"] == 1.0
+    for metric in ("products_ratio", "bytes_ratio", "value_ratio"):
+        assert set(by_way(rows, metric)) == {"autodiff"}
     # The definition again, by the module that compares every entry in ulps.
     problem = MODULE["NETWORKS"]["2-8-1"].problem()
     prepared = prepare(problem.function, *problem.arguments, backend="autodiff")
@@ -58,7 +71,8 @@ def test_without_peers_diffkit_stands_beside_its_floors() -> None:
         reference.ulps(gradient).largest_ulps, rel=1e-6
     )
     assert by_way(rows, "primal_evaluations") == {"autodiff": 1}
-    assert all(row.parameters == (("network", "2-8-1"),) for row in rows)
+    expected = (("network", "2-8-1"), ("dtype", "float64"), ("threads", 1))
+    assert all(row.parameters == expected for row in rows)
 
 
 @pytest.mark.usefixtures("nothing_installed")
@@ -89,22 +103,29 @@ def test_what_is_bound_to_take_long_is_not_begun(
 
 
 def test_a_wrong_gradient_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MODULE, "ALLOWED", {"exact": 1e-11, "differences": 1e-18})
+    allowed = {**MODULE["ALLOWED"], "differences": 1e-18}
+    monkeypatch.setitem(MODULE, "ALLOWED", allowed)
     with pytest.raises(ExperimentError, match=r"scipy is off by .* was not timed"):
         EXPERIMENT.measure(case_of("scipy", "2-8-1"))
 
 
 def planted() -> list[Any]:
     """Rows in which JAX is faster than diffkit on the second network only."""
-    first, second = case_of("together", "2-8-1"), case_of("together", "10-64-32-1")
     rows = []
-    for case, ratios in (
-        (first, {"autodiff": 1.0, "jax": 9.0, "floor_products": 0.4}),
-        (second, {"autodiff": 1.0, "jax": 0.5, "floor_products": 0.8}),
+    for network, ratios, products in (
+        ("2-8-1", {"autodiff": 1.0, "jax": 9.0, "products_numpy": 0.4}, 2.5),
+        ("10-64-32-1", {"autodiff": 1.0, "jax": 0.5, "products_numpy": 0.8}, 1.25),
     ):
-        for way, ratio in ratios.items():
-            row = MODULE["_row"](case, way, "none")
-            rows += [row("gradient_ratio", ratio), row("relative_error", 1e-16)]
+        for threads in (1, 2):
+            case = case_of("together", network, threads=threads)
+            for way, ratio in ratios.items():
+                row = MODULE["_as"](case, way).row
+                rows += [
+                    row("gradient_ratio", ratio, samples=[ratio] * 5),
+                    row("relative_error", 1e-16),
+                ]
+            own = MODULE["_as"](case, "autodiff").row
+            rows.append(own("products_ratio", products, samples=[products] * 5))
     return rows
 
 
@@ -112,7 +133,32 @@ def test_being_slower_is_said() -> None:
     facts = EXPERIMENT.findings(planted()).facts
     assert (facts["fastest"], facts["networks"]) == (1, 2)
     assert facts["beaten"] == "on 10-64-32-1 JAX, jit takes 0.50× its time"
-    assert facts["products"] == "40 to 80 %"
+    assert facts["products"] == "1.25× to 2.50×"
+
+
+def test_figures_to_reach_are_judged_by_one_thread() -> None:
+    verdicts = {line[:2]: line[-1] for line in MODULE["judged"](planted())}
+    assert verdicts == {
+        ("2-8-1", "JAX, jit ÷ diffkit"): "reached",
+        ("10-64-32-1", "JAX, jit ÷ diffkit"): "**not reached**",
+        ("10-64-32-1", "diffkit ÷ bare products"): "reached",
+    }
+    slower = [row for row in planted() if row["threads"] == 2]
+    assert MODULE["judged"](slower) == []
+
+
+def test_every_network_has_its_figures() -> None:
+    asked = {(one.network, one.dtype) for one in MODULE["FIGURES"]}
+    assert asked == set(MODULE["COLUMNS"])
+
+
+def test_without_enough_cores_a_cell_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    (row,) = EXPERIMENT.measure(case_of("together", "2-8-1", threads=2))
+    assert (row.status, row.value) == ("unavailable", None)
+    assert row.message == "this machine has 1 cores, and the cell asks for 2"
 
 
 def test_the_page_is_written_whatever_is_missing(tmp_path: Path) -> None:
@@ -126,11 +172,20 @@ def test_the_page_is_written_whatever_is_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.peers
-def test_all_together_agree_with_the_exact_gradient() -> None:
-    rows = EXPERIMENT.measure(case_of("together", "2-8-1"))
+@pytest.mark.parametrize("dtype, error", [("float64", 1e-14), ("float32", 1e-5)])
+def test_all_together_agree_with_the_exact_gradient(
+    dtype: str, error: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODULE, "BUDGET_SECONDS", 0.05)
+    case = replace(
+        case_of("together", "2-8-1"),
+        parameters=(("network", "2-8-1"), ("dtype", dtype), ("threads", 1)),
+    )
+    rows = EXPERIMENT.measure(case)
     ratios = by_way(rows, "gradient_ratio")
-    assert set(ratios) == {*MODULE["TOGETHER"], *MODULE["FLOORS"]}
-    assert max(by_way(rows, "relative_error").values()) < 1e-14
+    without = {"casadi"} if dtype == "float32" else set()
+    assert set(ratios) == ({*MODULE["TOGETHER"]} - without) | own_calls()
+    assert max(by_way(rows, "relative_error").values()) < error
     for way in MODULE["TOGETHER"]:
         if way != "autodiff":
             (row,) = EXPERIMENT.measure(case_of(way, "any"))

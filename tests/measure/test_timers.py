@@ -192,3 +192,26 @@ def test_the_interval_is_that_of_scipy_and_the_same_each_time(rng):
 
 def test_one_sample_is_its_own_interval():
     assert Timing((2.5,), 1).interval_seconds == (2.5, 2.5)
+
+
+def test_with_a_pause_every_sample_begins_with_a_call_that_is_not_timed():
+    clock = Clock()
+    calls = {"a": 0, "b": 0}
+
+    def make(name):
+        def call():
+            calls[name] += 1
+            # The first call after the other's is slow: its threads have to be woken.
+            clock.nanoseconds += 2_000_000 if make.last == name else 9_000_000
+            make.last = name
+
+        return call
+
+    make.last = ""
+    timings = interleaved(
+        {"a": make("a"), "b": make("b")}, samples=4, clock=clock, pause_seconds=1e-6
+    )
+    for name in ("a", "b"):
+        assert timings[name].samples == pytest.approx((2e-3,) * 4)
+        # One or two to calibrate, then two in each of four rounds.
+        assert calls[name] in (9, 10)

@@ -124,9 +124,12 @@ class TorchCompiled:
     def resident(self, leaves: Sequence[np.ndarray]) -> Callable[[], Any]:
         """One gradient of tensors that are there already, left as tensors.
 
-        What someone who works in PyTorch pays: nothing is converted or copied.
+        What someone who works in PyTorch pays: nothing is converted or copied, and the
+        number of threads, where one was asked for, is set here and stays.
         """
         torch, run = self._torch, self._run
+        if self._backend.threads is not None:
+            torch.set_num_threads(self._backend.threads)
         tensors = self._enter(leaves)
         wanted = [tensors[p].requires_grad_() for p in self._program.wrt]
 

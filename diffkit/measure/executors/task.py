@@ -86,7 +86,8 @@ def ended(task: Task, outcome: Outcome) -> Ended:
     """Rows of a cell, a last one for the cell itself, with the facts of this machine.
 
     A cell that measured something before a budget stopped it gives rows, one of which
-    is not ok: that one says how the cell ended.
+    is not ok: that one says how the cell ended. A case that names its ``threads`` has
+    set as many; any other keeps those that its process began with.
     """
     stopped = [row for row in outcome.value or () if row.status != "ok"]
     if outcome.status == "ok" and stopped:
@@ -96,7 +97,9 @@ def ended(task: Task, outcome: Outcome) -> Ended:
         CELL_METRIC, outcome.seconds, status=outcome.status, message=outcome.message
     )
     facts: dict[str, Any] = {
-        "threads": outcome.threads or THREADS,
+        "threads": dict(task.case.parameters).get("threads")
+        or outcome.threads
+        or THREADS,
         "machine": str(this_machine()),
         "versions": versions_text(),
     }

@@ -16,9 +16,10 @@ import pytest
 from diffkit.errors import ExperimentError, UserInputError
 from diffkit.measure import processes
 from diffkit.measure.executors import Local
-from diffkit.measure.limits import Limits
+from diffkit.measure.executors.task import Task, ended
+from diffkit.measure.limits import Limits, Outcome
 from diffkit.measure.processes import Call, Processes
-from diffkit.measure.rows import BOOKKEEPING, CELL_METRIC, HARNESS_METRIC
+from diffkit.measure.rows import BOOKKEEPING, CELL_METRIC, HARNESS_METRIC, case
 from diffkit.measure.sweep import run_sweep, run_sweeps
 from tests.measure.executors.project import found, intervals
 
@@ -129,6 +130,12 @@ def test_rows_say_how_many_threads_there_were_and_when_garbage_was_collected(tmp
     assert drawn.collector == "on"
     again = run_sweep(found(tmp_path, [("ok", True, 60)]), "quick", tmp_path)
     assert again.rows == swept.rows
+
+
+def test_rows_of_a_case_that_names_its_threads_say_so():
+    two = case("places", "null", threads=2)
+    outcome = Outcome("ok", [two.row("work_value", 1)], threads=1)
+    assert {row.threads for row in ended(Task(0, "", two), outcome).rows} == {2}
 
 
 @pytest.mark.slow
