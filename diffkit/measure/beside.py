@@ -78,9 +78,8 @@ class Setting:
     def problem(self) -> Problem:
         """The loss and its seeded arguments in this precision."""
         problem = self.network.problem()
-        arguments: Any = optree.tree_map(
-            lambda leaf: leaf.astype(self.dtype), problem.arguments
-        )
+        given: Any = problem.arguments
+        arguments: Any = optree.tree_map(lambda leaf: leaf.astype(self.dtype), given)
         return Problem(problem.function, arguments)
 
 
