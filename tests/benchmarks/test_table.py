@@ -25,7 +25,7 @@ LIBRARIES = {**PEERS.TOGETHER, "torch_compile": PEERS.ALONE["torch_compile"]}
 #: Compiled for minutes all together: on some networks only.
 COMPILED = ("2-8-1", "10-64-32-1", "784-512-512-10")
 CASES = {
-    f"{PEERS.label(column)}, threads {case['threads']}": case
+    f"{PEERS.label(column)}, threads {case['pool']}": case
     for case in PEERS.cases("full")
     if case.backend == "together"
     for column in [(case["network"], case["dtype"])]
@@ -91,7 +91,7 @@ def test_value_and_gradient(benchmark, request, column, way):
 def test_ratios_by_all_in_turn(request, ratio_rows, name):
     case = CASES[name]
     skip_unless_measuring(request.config, (case["network"], case["dtype"]))
-    if case["threads"] > (os.cpu_count() or 1):
+    if case["pool"] > (os.cpu_count() or 1):
         pytest.skip(f"this machine has {os.cpu_count()} cores")
     outcome = run_limited(measure_cell, str(PATH), case, limits=case.limits)
     assert outcome.status == "ok", outcome.message

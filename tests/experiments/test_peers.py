@@ -22,7 +22,7 @@ LIBRARIES = ("jax", "torch", "autograd", "casadi", "numdifftools")
 
 
 def case_of(way: str, network: str, dtype: str = "float64", threads: int = 1) -> Any:
-    wanted = {"network": network, "dtype": dtype, "threads": threads}
+    wanted = {"network": network, "dtype": dtype, "pool": threads}
     if network == "any":
         wanted = {"network": network}
     (case,) = (
@@ -71,7 +71,7 @@ def test_without_peers_diffkit_stands_beside_its_floors() -> None:
         reference.ulps(gradient).largest_ulps, rel=1e-6
     )
     assert by_way(rows, "primal_evaluations") == {"autodiff": 1}
-    expected = (("network", "2-8-1"), ("dtype", "float64"), ("threads", 1))
+    expected = (("network", "2-8-1"), ("dtype", "float64"), ("pool", 1))
     assert all(row.parameters == expected for row in rows)
 
 
@@ -143,7 +143,7 @@ def test_figures_to_reach_are_judged_by_one_thread() -> None:
         ("10-64-32-1", "JAX, jit ÷ diffkit"): "**not reached**",
         ("10-64-32-1", "diffkit ÷ bare products"): "reached",
     }
-    slower = [row for row in planted() if row["threads"] == 2]
+    slower = [row for row in planted() if row["pool"] == 2]
     assert MODULE["judged"](slower) == []
 
 
@@ -179,7 +179,7 @@ def test_all_together_agree_with_the_exact_gradient(
     monkeypatch.setitem(MODULE, "BUDGET_SECONDS", 0.05)
     case = replace(
         case_of("together", "2-8-1"),
-        parameters=(("network", "2-8-1"), ("dtype", dtype), ("threads", 1)),
+        parameters=(("network", "2-8-1"), ("dtype", dtype), ("pool", 1)),
     )
     rows = EXPERIMENT.measure(case)
     ratios = by_way(rows, "gradient_ratio")

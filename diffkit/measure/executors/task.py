@@ -86,8 +86,8 @@ def ended(task: Task, outcome: Outcome) -> Ended:
     """Rows of a cell, a last one for the cell itself, with the facts of this machine.
 
     A cell that measured something before a budget stopped it gives rows, one of which
-    is not ok: that one says how the cell ended. A case that names its ``threads`` has
-    set as many; any other keeps those that its process began with.
+    is not ok: that one says how the cell ended. A case with a parameter ``pool`` sets
+    every pool of threads to it; any other keeps what its process began with.
     """
     stopped = [row for row in outcome.value or () if row.status != "ok"]
     if outcome.status == "ok" and stopped:
@@ -97,9 +97,7 @@ def ended(task: Task, outcome: Outcome) -> Ended:
         CELL_METRIC, outcome.seconds, status=outcome.status, message=outcome.message
     )
     facts: dict[str, Any] = {
-        "threads": dict(task.case.parameters).get("threads")
-        or outcome.threads
-        or THREADS,
+        "threads": dict(task.case.parameters).get("pool") or outcome.threads or THREADS,
         "machine": str(this_machine()),
         "versions": versions_text(),
     }

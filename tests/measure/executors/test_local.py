@@ -132,8 +132,8 @@ def test_rows_say_how_many_threads_there_were_and_when_garbage_was_collected(tmp
     assert again.rows == swept.rows
 
 
-def test_rows_of_a_case_that_names_its_threads_say_so():
-    two = case("places", "null", threads=2)
+def test_rows_of_a_case_that_sets_its_pools_say_so():
+    two = case("places", "null", pool=2)
     outcome = Outcome("ok", [two.row("work_value", 1)], threads=1)
     assert {row.threads for row in ended(Task(0, "", two), outcome).rows} == {2}
 
