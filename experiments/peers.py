@@ -41,7 +41,12 @@ TOGETHER: Mapping[str, Library] = {
 #: Each with diffkit in a process of its own: slow to compile, or slow to run.
 ALONE: Mapping[str, Library] = {
     "torch_compile": Library(
-        "PyTorch, compiled", "torch", {"mode": "compile"}, "torch", "torch"
+        "PyTorch, compiled",
+        "torch",
+        {"mode": "compile"},
+        runtime="torch",
+        package="torch",
+        warmed=False,
     ),
     "scipy": Library("SciPy", "scipy"),
     "numdifftools": Library("numdifftools", "numdifftools", package="numdifftools"),
@@ -752,7 +757,8 @@ beside the point, by its NumPy reading; a gradient that is bound to take more th
 
 ## Before the first gradient
 
-What each needs to read, derive and compile the program, libraries loaded beforehand:
+What each needs to read, derive and compile the program, libraries loaded beforehand
+(but for the compiler of PyTorch, which takes as long for any network):
 
 {prepare}
 """

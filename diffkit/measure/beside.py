@@ -50,7 +50,8 @@ PAUSE_SECONDS = 2e-3
 class Library:
     """Whose gradient it is: a backend and its options, what runs it, what installs it.
 
-    ``name`` is how readers know it.
+    ``name`` is how readers know it. Unless ``warmed``, what its first program in a
+    process costs is charged to the network: a compiler that takes many seconds.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Library:
     options: Mapping[str, Any] = field(default_factory=dict)
     runtime: str = "numpy"
     package: str | None = None
+    warmed: bool = True
 
     def make(self, threads: int = 1) -> Backend:
         """The backend, on so many threads where it can be told."""
@@ -135,9 +137,9 @@ class LineUp:
         self.prepared: dict[str, Prepared] = {}
         for name, library in libraries.items():
             backend = library.make(setting.threads)
-            x = np.ones((2, 2), setting.dtype)
-            # Its code is loaded once by a process, not by a network.
-            prepare(lambda w, x: np.mean(np.tanh(x @ w)), x, x, backend=backend)(x, x)
+            if library.warmed:  # loaded once by a process, not by a network
+                x = np.ones((2, 2), setting.dtype)
+                prepare(_tiny, x, x, backend=backend)(x, x)
             self.prepared[name] = prepare(
                 self.problem.function, *self.problem.arguments, backend=backend
             )
@@ -280,6 +282,10 @@ class LineUp:
             for name in names:
                 found.setdefault(name, (timings[name], timings[NESTED]))
         return found
+
+
+def _tiny(w: Any, x: Any) -> Any:
+    return np.mean(np.tanh(x @ w))
 
 
 def _deviation(true: Sequence[np.ndarray], given: Sequence[np.ndarray]) -> float:
