@@ -383,7 +383,7 @@ def figure(rows: Sequence[Row]):
     figures = report.figures
     columns = {threads: measured(rows, threads) for threads in THREADS}
     lines = sum(len(found) + 3 for found in columns.values()) + len(columns[1])
-    shown, panels = figures.panels(3, 1, width=10.5, height=max(0.36 * lines, 8.0))
+    shown, panels = figures.panels(3, 1, width=10.5, height=max(0.4 * lines, 11.0))
     for panel, (threads, found) in zip(panels, columns.items(), strict=False):
         fastest, _ = _ranks(rows, threads)
         how = "One thread" if threads == 1 else "Two threads"
@@ -418,7 +418,7 @@ def _in_colour(panel, rows: Sequence[Row], threads: int, title: str) -> None:
         title=title,
         x="time for value and gradient ÷ diffkit's (above one: diffkit is faster)",
         y="",
-        unit="power of ten of the ratio",
+        unit="slower ← diffkit, powers of ten → faster",
         middle=0.0,
         reach=1.0,
         show=lambda power: report.numbers.times(10.0**power),
