@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import lazy_loader as lazy
+import lazy_loader
 import numpy as np
 
 from diffkit.engine.available import require_memory
 from diffkit.engine.clocked import ClockedMachine
-from diffkit.engine.listing import Line, lines_of
+from diffkit.engine.listing import lines_of
 from diffkit.engine.machine import Machine
 from diffkit.errors import UserInputError, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
-else:
-    # Loaded when a table is made: a gradient must not cost its import.
-    pd: Any = lazy.load("pandas")
 
 By = Literal["instruction", "op"]
 WAYS = ("instruction", "op")
-#: Two lines that are no instructions: they make the table add up to a whole call.
-BETWEEN, AROUND = "(between instructions)", "(around the program)"
 #: Runs before the first that counts: they load the code and touch the arenas.
 WARMING = 3
+
+# pandas is loaded when a table is made: a gradient must not cost its import.
+_when_needed, _, _ = lazy_loader.attach("diffkit.engine", submodules=["profile_table"])
 
 
 def profile_machine(
@@ -71,54 +69,12 @@ def profile_machine(
             runs.append(total[0])
             clocks += [empty, also_empty]
             calls.append(seconds)
-    clock = float(np.median(clocks))
-    by_line = np.maximum(np.median(np.array(steps), axis=0) - clock, 0.0)
-    run = max(float(np.median(runs)) - clock, 0.0)
-    return _table(lines, by_line, run, float(np.median(calls)), clock, repeats, by)
-
-
-def _table(
-    lines: Sequence[Line],
-    seconds: np.ndarray,
-    run: float,
-    call: float,
-    clock: float,
-    repeats: int,
-    by: By,
-) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {
-            "op": [line.op for line in lines],
-            "node": [line.node for line in lines],
-            "direction": [line.direction for line in lines],
-            "shape": [line.shape for line in lines],
-            "calls": np.ones(len(lines), np.int64),
-            "seconds": seconds,
-            "flops": np.array([line.flops for line in lines], np.int64),
-            "bytes": np.array([line.bytes for line in lines], np.int64),
-        }
+    return _when_needed("profile_table").make_table(
+        lines,
+        np.median(np.array(steps), axis=0),
+        run_seconds=float(np.median(runs)),
+        call_seconds=float(np.median(calls)),
+        clock_seconds=float(np.median(clocks)),
+        by_op=by == "op",
+        repeats=repeats,
     )
-    if by == "op":
-        # By name, as the table of instructions has it; the costliest first.
-        totals: Any = frame.groupby("op", sort=False)[list(_NUMBERS)].sum()
-        costliest = totals.sort_values("seconds", ascending=False, kind="stable")
-        frame = costliest.reset_index()
-    rest = {BETWEEN: run - float(seconds.sum()), AROUND: call - run}
-    for name, left in rest.items():
-        words = dict.fromkeys(frame.columns.difference(_NUMBERS), "")
-        frame.loc[len(frame)] = {**words, "op": name, **_NOTHING, "seconds": left}
-    safe = frame["seconds"].where(frame["seconds"] > 0)
-    frame["gflop_per_second"] = frame["flops"] / safe / 1e9
-    frame["gbyte_per_second"] = frame["bytes"] / safe / 1e9
-    frame["share"] = frame["seconds"] / call
-    frame.attrs |= {
-        "call_seconds": call,
-        "run_seconds": run,
-        "clock_seconds": clock,
-        "repeats": repeats,
-    }
-    return frame
-
-
-_NUMBERS = ("calls", "seconds", "flops", "bytes")
-_NOTHING = {"calls": 1, "flops": 0, "bytes": 0}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -287,3 +289,14 @@ def test_a_system_without_a_clock_says_so(network, monkeypatch):
     with pytest.raises(ClockError, match="Time whole calls"):
         gradient.profile(*args)
     assert clocked.ctypes is ctypes
+
+
+def test_a_gradient_does_not_load_pandas():
+    program = (
+        "import sys, numpy as np, diffkit as dk; w = np.ones(3);"
+        "dk.prepare(lambda w: np.sum(w), w)(w); print('pandas' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
