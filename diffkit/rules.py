@@ -2,11 +2,12 @@
 
 A rule says what becomes of one element: w is its parameter, g its gradient (or what the
 rules before made of it), then come its moments, which are remembered from step to step,
-then the numbers of the step, such as the rate. It gives the update u, to be added to w,
-and the new moments. Only operators and functions of NumPy occur, so that `optim` reads
-the formula over whole arrays, and the engine compiles it for one number after another,
-in a single pass over the flat vector. Every operation is rounded by itself in both
-readings, in the precision of w: the results are the same bits.
+then the numbers of the step, such as the rate, and last those that never change. It
+gives the update u, to be added to w, and the new moments. Only operators and functions
+of NumPy occur, so that `optim` reads the formula over whole arrays, and the engine
+compiles it for one number after another, in a single pass over the flat vector. Every
+operation is rounded by itself in both readings, in the precision of w: the results are
+the same bits.
 """
 
 from __future__ import annotations
@@ -98,11 +99,11 @@ def _adamw(
     v: Any,
     factor: Any,
     eps: Any,
+    shrink: Any,
     b1: Any,
     c1: Any,
     b2: Any,
     c2: Any,
-    shrink: Any,
 ) -> tuple[Any, Any, Any]:
     m = b1 * m + c1 * g
     v = b2 * v + c2 * (g * g)

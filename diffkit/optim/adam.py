@@ -52,11 +52,14 @@ def adam(
     b1, b2 = fraction("adam", "b1", b1), fraction("adam", "b2", b2)
 
     def numbers(state: AdamState, grads: Any) -> tuple[float, ...]:
-        alpha = rate_at(schedule, int(state.step))
-        return _numbers(alpha, int(state.step), b1, b2, eps)
+        step = int(state.step)
+        return _corrected(rate_at(schedule, step), step + 1, b1, b2, eps)
 
     name = f"adam({said(rate)}, {b1:g}, {b2:g}, {eps:g})"
-    return by_rule("adam", _init, numbers, name, remembers=AdamState)
+    constants = (b1, 1.0 - b1, b2, 1.0 - b2)
+    return by_rule(
+        "adam", _init, numbers, name, constants=constants, remembers=AdamState
+    )
 
 
 def adamw(
@@ -86,21 +89,24 @@ def adamw(
     decay = not_negative("adamw", "weight_decay", weight_decay)
 
     def numbers(state: AdamState, grads: Any) -> tuple[float, ...]:
-        alpha = rate_at(schedule, int(state.step))
-        return (*_numbers(alpha, int(state.step), b1, b2, eps), alpha * decay)
+        step = int(state.step)
+        alpha = rate_at(schedule, step)
+        return (*_corrected(alpha, step + 1, b1, b2, eps), alpha * decay)
 
     name = f"adamw({said(rate)}, {b1:g}, {b2:g}, {eps:g}, {decay:g})"
-    return by_rule("adamw", _init, numbers, name, remembers=AdamState)
+    constants = (b1, 1.0 - b1, b2, 1.0 - b2)
+    return by_rule(
+        "adamw", _init, numbers, name, constants=constants, remembers=AdamState
+    )
 
 
 def _init(params: Any) -> AdamState:
     return AdamState(np.array(0), zeros_like(params), zeros_like(params))
 
 
-def _numbers(
-    alpha: float, steps: int, b1: float, b2: float, eps: float
-) -> tuple[float, ...]:
-    """What the rule takes in the step after so many."""
-    root = sqrt(1.0 - b2 ** (steps + 1))
-    length = -alpha * root / (1.0 - b1 ** (steps + 1))
-    return length, eps * root, b1, 1.0 - b1, b2, 1.0 - b2
+def _corrected(
+    alpha: float, t: int, b1: float, b2: float, eps: float
+) -> tuple[float, float]:
+    """−α and ε in step t, with the corrections of both moments inside."""
+    root = sqrt(1.0 - b2**t)
+    return -alpha * root / (1.0 - b1**t), eps * root

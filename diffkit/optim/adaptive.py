@@ -42,10 +42,12 @@ def adagrad(rate: float | Schedule = 0.01, eps: float = 1e-10) -> Optimizer:
     schedule, eps = as_schedule("adagrad", rate), not_negative("adagrad", "eps", eps)
 
     def numbers(state: SquaresState, grads: Any) -> tuple[float, ...]:
-        return -rate_at(schedule, int(state.step)), eps
+        return (-rate_at(schedule, int(state.step)),)
 
     name = f"adagrad({said(rate)}, {eps:g})"
-    return by_rule("adagrad", _init, numbers, name, remembers=SquaresState)
+    return by_rule(
+        "adagrad", _init, numbers, name, constants=(eps,), remembers=SquaresState
+    )
 
 
 def rmsprop(
@@ -72,10 +74,13 @@ def rmsprop(
     eps = not_negative("rmsprop", "eps", eps)
 
     def numbers(state: SquaresState, grads: Any) -> tuple[float, ...]:
-        return -rate_at(schedule, int(state.step)), eps, beta, 1.0 - beta
+        return (-rate_at(schedule, int(state.step)),)
 
     name = f"rmsprop({said(rate)}, {beta:g}, {eps:g})"
-    return by_rule("rmsprop", _init, numbers, name, remembers=SquaresState)
+    constants = (eps, beta, 1.0 - beta)
+    return by_rule(
+        "rmsprop", _init, numbers, name, constants=constants, remembers=SquaresState
+    )
 
 
 def _init(params: Any) -> SquaresState:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import cos, isfinite, pi
+from math import cos, inf, pi
 from typing import Any, cast
 
 import numpy as np
@@ -212,7 +212,7 @@ def rate_at(schedule: Schedule, step: int) -> float:
     Raises UserInputError when a schedule gives no finite number from 0.
     """
     rate = schedule(step)
-    if not (isfinite(rate) and rate >= 0):
+    if not 0 <= rate < inf:
         raise UserInputError(
             f"The schedule {schedule} gave the rate {rate!r} at step {step}. A rate is "
             "a finite number, at least 0."

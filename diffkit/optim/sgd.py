@@ -73,7 +73,7 @@ def momentum(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
     (array([-0.1]), array([-0.15]))
     """
     beta = fraction("momentum", "beta", beta)
-    return _with_velocity("momentum", rate, beta, beta)
+    return _with_velocity("momentum", rate, beta)
 
 
 def averaged_momentum(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
@@ -94,7 +94,7 @@ def averaged_momentum(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
     (array([-0.05]), array([-0.075]))
     """
     beta = fraction("averaged_momentum", "beta", beta)
-    return _with_velocity("averaged_momentum", rate, beta, beta, 1.0 - beta)
+    return _with_velocity("averaged_momentum", rate, beta, 1.0 - beta)
 
 
 def nesterov(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
@@ -116,20 +116,20 @@ def nesterov(rate: float | Schedule, beta: float = 0.9) -> Optimizer:
     (array([-0.15]), array([-0.175]))
     """
     beta = fraction("nesterov", "beta", beta)
-    return _with_velocity("nesterov", rate, beta, beta)
+    return _with_velocity("nesterov", rate, beta)
 
 
-def _with_velocity(
-    rule: str, rate: float | Schedule, beta: float, *numbers: float
-) -> Optimizer:
-    """Step by the rule, whose numbers are −α and the given ones."""
+def _with_velocity(rule: str, rate: float | Schedule, *constants: float) -> Optimizer:
+    """Step by the rule, whose numbers are −α and the constants, β the first."""
     schedule = as_schedule(rule, rate)
 
     def init(params: Any) -> MomentumState:
         return MomentumState(np.array(0), zeros_like(params))
 
-    def of_step(state: MomentumState, grads: Any) -> tuple[float, ...]:
-        return (-rate_at(schedule, int(state.step)), *numbers)
+    def numbers(state: MomentumState, grads: Any) -> tuple[float, ...]:
+        return (-rate_at(schedule, int(state.step)),)
 
-    name = f"{rule}({said(rate)}, {beta:g})"
-    return by_rule(rule, init, of_step, name, remembers=MomentumState)
+    name = f"{rule}({said(rate)}, {constants[0]:g})"
+    return by_rule(
+        rule, init, numbers, name, constants=constants, remembers=MomentumState
+    )

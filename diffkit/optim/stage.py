@@ -19,7 +19,7 @@ Numbers = Callable[[Any, Any], Sequence[float] | None]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A rule, and the numbers that it takes in each step.
+    """A rule, and the numbers that it takes in each step, before its constants.
 
     With `remembers`, the type of its state, that state is a named tuple
     (step, *moments), each moment nested as the parameters; without it a step leaves the
@@ -30,6 +30,7 @@ class Stage:
     name: str
     rule: Rule
     numbers: Numbers
+    constants: tuple[float, ...] = ()
     remembers: type | None = None
 
     def moments(self, state: Any) -> tuple[Any, ...]:
@@ -64,7 +65,7 @@ class Stage:
             parameters = tree.flatten_up_to(params)
         remembered = [tree.flatten_up_to(moment) for moment in moments]
         done = [
-            rule.formula(*row, *numbers)
+            rule.formula(*row, *numbers, *self.constants)
             for row in zip(parameters, leaves, *remembered, strict=True)
         ]
         updates, *after = (
@@ -82,11 +83,12 @@ def by_rule(
     numbers: Numbers,
     name: str,
     *,
+    constants: tuple[float, ...] = (),
     remembers: type | None = None,
     observe: Callable[[Any, float], Any] | None = None,
 ) -> Optimizer:
     """The optimizer that goes by one rule."""
-    stage = Stage(name.partition("(")[0], RULES[rule], numbers, remembers)
+    stage = Stage(name.partition("(")[0], RULES[rule], numbers, constants, remembers)
     return Optimizer(
         init, stage.update, name, observe=observe, one_vector=True, stages=stage
     )

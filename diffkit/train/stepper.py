@@ -62,23 +62,24 @@ class Stepper:
             _check_state(optimizer, params, state)
             first = self._layout.pack_state(state, first)
         self._updates = updates_for(optimizer, packed, first, prepared.backend)
+        self._flat = prepared.flat if self._layout.flat else None
+        self._room = self._updates.gradient
         # Replaced whole, after a step.
         self._at: tuple[Any, Any, int] = packed, first, 0
 
     def __call__(self, *data: Any) -> Any:
         """One step; the loss before it (and the auxiliary output, where there is)."""
         packed, state, taken = self._at
-        if self._layout.flat:
-            found, grads = self._prepared.flat(
-                packed, *data, out=self._updates.gradient
-            )
+        if self._flat is not None:
+            found, grads = self._flat(packed, *data, out=self._room)
         else:
             found, grads = self._prepared(packed, *data)
         value = found[0] if type(found) is tuple else found
         if not isfinite(value):
             where, tree = f"step {taken + 1}", self._layout.unpack(grads)
             raise lost_loss(where, float(value), None, tree)
-        self._at = *self._updates(packed, state, grads), taken + 1
+        packed, state = self._updates(packed, state, grads)
+        self._at = packed, state, taken + 1
         return found
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,10 +10,14 @@ import numpy as np
 import optree
 
 from diffkit.backends import Backend
-from diffkit.engine.updates import VectorUpdate
+from diffkit.engine.updates import vector_update
 from diffkit.errors import ShapeError
 from diffkit.rules import RULES
 from diffkit.train.parts import InitUpdate
+
+Update = Callable[[Sequence[float]], None]
+#: The rule "scaled" by this leaves an update as it is.
+_KEPT = (1.0,)
 
 
 class Updates(Protocol):
@@ -74,8 +78,9 @@ class _Side:
     packed: np.ndarray
     moments: list[tuple[np.ndarray, ...]]
     steps: list[np.ndarray]
-    passes: list[tuple[VectorUpdate, VectorUpdate | None]] = field(default_factory=list)
-    states: list[Any] = field(default_factory=list)
+    updates: list[tuple[Update, Update | None]] = field(default_factory=list)
+    # For each stage: its numbers, its own state, its update, and what leaves all as is.
+    passes: list[tuple[Any, Any, Update, Update | None]] = field(default_factory=list)
     state: Any = None
 
 
@@ -91,28 +96,30 @@ class ByEngine:
         self.gradient: np.ndarray = np.empty_like(packed)
         self._sides = (self._side(packed), self._side(packed))
         for here, there in (self._sides, self._sides[::-1]):
-            here.passes = [self._pass(k, here, there) for k in range(len(self._stages))]
+            here.updates = [
+                self._update(k, here, there) for k in range(len(self._stages))
+            ]
         self._at = 0
         self._adopt(packed, state)
 
     def __call__(self, packed: Any, state: Any, grads: Any) -> tuple[Any, Any]:
         """Into the set of arrays that `packed` does not belong to."""
-        here = self._sides[self._at]
+        at = self._at
+        here = self._sides[at]
         if packed is not here.packed or state is not here.state:
             here = self._adopt(packed, state)
+            at = self._at
         gradient = self.gradient
         if grads is not gradient:
             np.copyto(gradient, grads)
-        for stage, own, (change, keep) in zip(
-            self._stages, here.states, here.passes, strict=True
-        ):
-            numbers = stage.numbers(own, gradient)
+        for numbers_of, own, update, keep in here.passes:
+            numbers = numbers_of(own, gradient)
             if numbers is not None:
-                change(numbers)
+                update(numbers)
             elif keep is not None:
-                keep((1.0,))
-        self._at = 1 - self._at
-        there = self._sides[self._at]
+                keep(_KEPT)
+        self._at = 1 - at
+        there = self._sides[1 - at]
         return there.packed, there.state
 
     def _side(self, packed: np.ndarray) -> _Side:
@@ -123,9 +130,9 @@ class ByEngine:
         steps = [np.zeros((), np.int64) for _ in self._stages]
         return _Side(np.empty_like(packed), moments, steps)
 
-    def _pass(
+    def _update(
         self, k: int, here: _Side, there: _Side
-    ) -> tuple[VectorUpdate, VectorUpdate | None]:
+    ) -> tuple[Update, Update | None]:
         """Stage k; and, for the last, what to do when it leaves all as it is."""
         stage, last = self._stages[k], k == len(self._stages) - 1
         vectors: dict[str, Any] = {
@@ -135,15 +142,16 @@ class ByEngine:
             "added": last,
         }
         counted = stage.remembers is not None
-        change = VectorUpdate(
+        change = vector_update(
             stage.rule,
+            stage.constants,
             moments=here.moments[k],
             moments_after=there.moments[k],
             step=here.steps[k] if counted else None,
             step_after=there.steps[k] if counted else None,
             **vectors,
         )
-        return change, VectorUpdate(RULES["scaled"], **vectors) if last else None
+        return change, vector_update(RULES["scaled"], **vectors) if last else None
 
     def _adopt(self, packed: np.ndarray, state: Any) -> _Side:
         """Stand at these parameters and this state, which may lie in either set."""
@@ -159,13 +167,19 @@ class ByEngine:
             if stage.remembers is not None:
                 here.steps[k][...] = own.step
         for side in self._sides:
-            side.states = [
+            states = [
                 own if stage.remembers is None else stage.remembers(step, *moments)
                 for stage, own, step, moments in zip(
                     self._stages, given, side.steps, side.moments, strict=True
                 )
             ]
-            side.state = self._tree.unflatten(side.states)
+            side.state = self._tree.unflatten(states)
+            side.passes = [
+                (stage.numbers, own, *updates)
+                for stage, own, updates in zip(
+                    self._stages, states, side.updates, strict=True
+                )
+            ]
         self._at = at
         return here
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from diffkit.engine.updates import VectorUpdate
+from diffkit.engine.updates import vector_update
 from diffkit.errors import DtypeError
 from diffkit.rules import RULES
 
@@ -23,13 +23,15 @@ def vectors_for(rule, size, dtype, rng):
     return w, g, [np.abs(moment) for moment in moments]
 
 
-def run(rule, w, g, moments, numbers, added=True, on_top=False):
+def run(rule, w, g, moments, numbers, added=True, on_top=False, constants=0):
     result = g.copy()
     gradient = result if on_top else g.copy()
     before = [moment.copy() for moment in moments]
     after = before if on_top else [np.empty_like(w) for _ in moments]
-    update = VectorUpdate(
+    changing = rule.numbers - constants
+    update = vector_update(
         rule,
+        numbers[changing:],
         parameters=w,
         gradient=gradient,
         result=result,
@@ -37,7 +39,7 @@ def run(rule, w, g, moments, numbers, added=True, on_top=False):
         moments_after=after,
         added=added,
     )
-    update(numbers)
+    update(numbers[:changing])
     return [result, *after]
 
 
@@ -50,7 +52,8 @@ def test_a_pass_is_the_formula_to_the_bit(name, dtype, rng):
             w, g, moments = vectors_for(rule, size, dtype, rng)
             numbers = numbers_for(rule, rng)
             u, *after = rule.formula(w, g, *moments, *numbers)
-            found = run(rule, w, g, moments, numbers, added)
+            constants = rule.numbers - 1
+            found = run(rule, w, g, moments, numbers, added, constants=constants)
             on_top = run(rule, w, g, moments, numbers, added, on_top=True)
             for mine, again, theirs in zip(
                 found, on_top, [w + u if added else u, *after], strict=True
@@ -85,7 +88,7 @@ def test_numbers_at_the_ends_of_the_range(name, dtype, rng):
 def test_steps_are_counted_in_the_other_place(rng):
     w, g, out = rng.normal(size=(3, 5))
     step, after = np.array(41), np.array(0)
-    update = VectorUpdate(
+    update = vector_update(
         RULES["scaled"],
         parameters=w,
         gradient=g,
@@ -107,7 +110,7 @@ def test_what_a_rule_reads_is_left_alone(rng):
     for array in (w, g, *moments):
         array.flags.writeable = False
     outs = [np.empty_like(w) for _ in range(3)]
-    update = VectorUpdate(
+    update = vector_update(
         rule,
         parameters=w,
         gradient=g,
@@ -124,4 +127,4 @@ def test_what_a_rule_reads_is_left_alone(rng):
 def test_other_precisions_are_refused():
     w = np.ones(2, np.float16)
     with pytest.raises(DtypeError, match="float64 or float32, and was given float16"):
-        VectorUpdate(RULES["scaled"], parameters=w, gradient=w, result=w)
+        vector_update(RULES["scaled"], parameters=w, gradient=w, result=w)
