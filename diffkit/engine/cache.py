@@ -158,16 +158,18 @@ def _fingerprint() -> str:
     root = Path(__file__).parent
     compiled = (
         "cache.py",
+        "emit.py",
         "enter.py",
         "jit.py",
         "jump.py",
         "loop.py",
         "native_arrays.py",
         "update_loop.py",
-        "vector_math.py",
     )
     sources = [Path(rules.__file__), *(root / name for name in compiled)]
-    for source in sorted([*sources, *(root / "kernels").glob("*.py")]):
+    for folder in ("kernels", "vector_math"):
+        sources += (root / folder).glob("*.py")
+    for source in sorted(sources):
         digest.update(source.name.encode())
         digest.update(source.read_bytes())
     versions = (numba.__version__, llvmlite.__version__, np.__version__)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from llvmlite import ir
-from numba import typeof
 from numba.core.imputils import impl_ret_untracked
 
 from diffkit.engine.jit import intrinsic
@@ -21,7 +20,7 @@ def jump_table(table: Mapping[str, Any]) -> Any:
     @intrinsic
     def call(typingctx, place, first, second, third):
         operands = (first, second, third)
-        kernels: list[Any] = [typeof(function) for function in table.values()]
+        kernels: list[Any] = [typingctx.resolve_value_type(f) for f in table.values()]
         signatures = [k.get_call_type(typingctx, operands, {}) for k in kernels]
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

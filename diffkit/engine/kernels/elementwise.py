@@ -7,13 +7,22 @@ and slices of rows without copying them; lowering copies whatever is left.
 
 from __future__ import annotations
 
-import math
-
-from llvmlite import ir
-from numba import float64
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 from diffkit.engine import vector_math
-from diffkit.engine.jit import intrinsic, kernel, rounding_scalar, scalar
+from diffkit.engine.emit import (
+    Number,
+    Operand,
+    call,
+    equal,
+    larger,
+    rounded_twice,
+    select,
+    smaller,
+    unequal,
+)
 from diffkit.engine.kernels.fields import (
     A_INNER,
     A_OUTER,
@@ -28,353 +37,242 @@ from diffkit.engine.kernels.fields import (
     B,
     C,
 )
-from diffkit.engine.kernels.memory import keep_apart, load, store
+from diffkit.engine.kernels.written import Kernel, kernel
+
+# Elements that `bounded` looks at before it computes them: half the first-level cache.
+BOUNDED_BLOCK = 2048
+PERIODIC = ("sin", "cos", "tan")
+
+Function = Callable[..., Operand]
 
 
-def _extremum(name):
-    def typed(typingctx, x, y):
-        def codegen(context, builder, signature, arguments):
-            kind = arguments[0].type
-            function = builder.module.declare_intrinsic(
-                name, [kind], ir.FunctionType(kind, [kind, kind])
-            )
-            return builder.call(function, arguments)
-
-        return x(x, x), codegen
-
-    return typed
-
-
-@intrinsic
-def larger(typingctx, x, y):
-    """The larger of two numbers; NaN if either is (IEEE 754-2019 maximum)."""
-    return _extremum("llvm.maximum")(typingctx, x, y)
-
-
-@intrinsic
-def smaller(typingctx, x, y):
-    """The smaller of two numbers; NaN if either is (IEEE 754-2019 minimum)."""
-    return _extremum("llvm.minimum")(typingctx, x, y)
-
-
-def unary(function):
+def unary(name: str, function: Function) -> Any:
     """The kernel out[i, j] = function(a[i, j]), in the arena's own precision."""
 
-    @kernel
-    def run(arena, row, lists):
-        keep_apart()
-        inner = row[INNER]
-        for i in range(row[OUTER]):
-            out = row[OUT] + i * inner
-            a = row[A] + i * row[A_OUTER]
-            for j in range(inner):
-                store(arena, out + j, function(load(arena, a + j)))
+    def write(k: Kernel) -> None:
+        inner = k.field(INNER)
+        with k.loop(0, k.field(OUTER)) as i:
+            out, a = k.field(OUT) + i * inner, k.field(A) + i * k.field(A_OUTER)
+            with k.loop(0, inner) as j:
+                k.store(out + j, function(k.load(a + j)))
 
-    return run
+    return kernel(name, write)
 
 
-def wide(function):
-    """A function of float64 for either dtype: float32 is rounded once, at the store."""
+def bounded(name: str, function: Function, beyond: Function, limit: float) -> Any:
+    """The kernel out[i, j] = function(a[i, j]) where |a| ≤ limit, else beyond(a[i, j]).
 
-    @scalar
-    def widened(x):
-        return function(float64(x))
+    `beyond` is a call for each element, which vector code cannot make: only blocks in
+    which some element is that large leave the fast loop. An element's value does not
+    depend on the block that it lies in.
+    """
 
-    return widened
+    def either(x: Number) -> Number:
+        return select(abs(x) > limit, beyond(x), function(x))
+
+    def write(k: Kernel) -> None:
+        inner = k.field(INNER)
+        with k.loop(0, k.field(OUTER)) as i:
+            out, a = k.field(OUT) + i * inner, k.field(A) + i * k.field(A_OUTER)
+            with k.loop(0, inner, BOUNDED_BLOCK) as first:
+                rest = inner - first
+                last = first + select(rest < BOUNDED_BLOCK, rest, BOUNDED_BLOCK)
+
+                def run(formula: Function) -> None:
+                    with k.loop(first, last) as j:
+                        k.store(out + j, formula(k.load(a + j)))
+
+                k.choose(
+                    k.any(first, last, lambda j: abs(k.load(a + j)) > limit),
+                    partial(run, either),
+                    partial(run, function),
+                )
+
+    return kernel(name, write)
 
 
-def wide2(function):
-    """A function of two float64 for either dtype."""
+def _run(
+    k: Kernel,
+    function: Function,
+    starts: Sequence[Number],
+    repeated: Sequence[bool],
+) -> None:
+    """One inner loop: repeated operands are read before it, the others along it."""
+    out, *places = starts
+    fixed = [k.load(p) if r else None for p, r in zip(places, repeated, strict=True)]
+    with k.loop(0, k.field(INNER)) as j:
+        values = [
+            k.load(place + j) if value is None else value
+            for place, value in zip(places, fixed, strict=True)
+        ]
+        k.store(out + j, function(*values))
 
-    @scalar
-    def widened(x, y):
-        return function(float64(x), float64(y))
 
-    return widened
+def _starts(k: Kernel, i: Number, *operands: tuple[int, int]) -> list[Number]:
+    """Where row i of the output and of the operands begins."""
+    out = k.field(OUT) + i * k.field(INNER)
+    return [out, *(k.field(p) + i * k.field(step) for p, step in operands)]
 
 
-def binary(function):
+def binary(name: str, function: Function) -> Any:
     """The kernel out[i, j] = function(a[i, j], b[i, j])."""
 
-    @kernel
-    def run(arena, row, lists):
-        keep_apart()
-        inner = row[INNER]
-        a_inner = row[A_INNER]
-        b_inner = row[B_INNER]
-        for i in range(row[OUTER]):
-            out = row[OUT] + i * inner
-            a = row[A] + i * row[A_OUTER]
-            b = row[B] + i * row[B_OUTER]
-            if a_inner == 0:
-                x = load(arena, a)
-                for j in range(inner):
-                    store(arena, out + j, function(x, load(arena, b + j)))
-            elif b_inner == 0:
-                y = load(arena, b)
-                for j in range(inner):
-                    store(arena, out + j, function(load(arena, a + j), y))
-            else:
-                for j in range(inner):
-                    value = function(load(arena, a + j), load(arena, b + j))
-                    store(arena, out + j, value)
+    def write(k: Kernel) -> None:
+        with k.loop(0, k.field(OUTER)) as i:
+            run = partial(_run, k, function, _starts(k, i, (A, A_OUTER), (B, B_OUTER)))
+            k.choose(
+                equal(k.field(A_INNER), 0),
+                partial(run, (True, False)),
+                lambda: k.choose(
+                    equal(k.field(B_INNER), 0),
+                    partial(run, (False, True)),
+                    partial(run, (False, False)),
+                ),
+            )
 
-    return run
+    return kernel(name, write)
 
 
-@kernel
-def where(arena, row, lists):
+def _write_where(k: Kernel) -> None:
     """Out = a if c else b; the condition is a 0/1 number, any operand may be scalar."""
-    keep_apart()
-    inner = row[INNER]
-    for i in range(row[OUTER]):
-        out = row[OUT] + i * inner
-        a = row[A] + i * row[A_OUTER]
-        b = row[B] + i * row[B_OUTER]
-        c = row[C] + i * row[C_OUTER]
-        if row[C_INNER] == 0:
-            # One choice for the whole row: a copy of the chosen side.
-            side, step = (a, row[A_INNER]) if load(arena, c) != 0 else (b, row[B_INNER])
-            if step == 0:
-                x = load(arena, side)
-                for j in range(inner):
-                    store(arena, out + j, x)
-            else:
-                for j in range(inner):
-                    store(arena, out + j, load(arena, side + j))
-        elif row[A_INNER] == 0 and row[B_INNER] == 0:
-            x = load(arena, a)
-            y = load(arena, b)
-            for j in range(inner):
-                store(arena, out + j, x if load(arena, c + j) != 0 else y)
-        elif row[A_INNER] == 0:
-            x = load(arena, a)
-            for j in range(inner):
-                y = load(arena, b + j)
-                store(arena, out + j, x if load(arena, c + j) != 0 else y)
-        elif row[B_INNER] == 0:
-            y = load(arena, b)
-            for j in range(inner):
-                x = load(arena, a + j)
-                store(arena, out + j, x if load(arena, c + j) != 0 else y)
-        else:
-            for j in range(inner):
-                x = load(arena, a + j)
-                y = load(arena, b + j)
-                store(arena, out + j, x if load(arena, c + j) != 0 else y)
+    a_repeats, b_repeats = equal(k.field(A_INNER), 0), equal(k.field(B_INNER), 0)
+
+    def chosen(a: Number, b: Number, c: Number) -> Number:
+        return select(unequal(c, 0.0), a, b)
+
+    with k.loop(0, k.field(OUTER)) as i:
+        starts = _starts(k, i, (A, A_OUTER), (B, B_OUTER), (C, C_OUTER))
+        out, a, b, c = starts
+        run = partial(_run, k, chosen, starts)
+
+        def one_side() -> None:
+            """One choice for the whole row: a copy of the chosen side."""
+            taken = unequal(k.load(c), 0.0)
+            copy = partial(_run, k, lambda x: x, [out, select(taken, a, b)])
+            repeats = select(taken, a_repeats, b_repeats)
+            k.choose(repeats, partial(copy, (True,)), partial(copy, (False,)))
+
+        def by_element() -> None:
+            k.choose(
+                a_repeats,
+                lambda: k.choose(
+                    b_repeats,
+                    partial(run, (True, True, False)),
+                    partial(run, (True, False, False)),
+                ),
+                lambda: k.choose(
+                    b_repeats,
+                    partial(run, (False, True, False)),
+                    partial(run, (False, False, False)),
+                ),
+            )
+
+        k.choose(equal(k.field(C_INNER), 0), one_side, by_element)
 
 
-@rounding_scalar
-def _multiply_add(x, y, z):
-    return x * y + z
-
-
-@kernel
-def multiply_add(arena, row, lists):
+def _write_multiply_add(k: Kernel) -> None:
     """Out = a·b + c, rounded twice: what two instructions would give."""
-    keep_apart()
-    inner = row[INNER]
-    c_inner = row[C_INNER]
-    for i in range(row[OUTER]):
-        out = row[OUT] + i * inner
-        a, a_inner = row[A] + i * row[A_OUTER], row[A_INNER]
-        b, b_inner = row[B] + i * row[B_OUTER], row[B_INNER]
-        c = row[C] + i * row[C_OUTER]
-        if b_inner == 0:
-            a, a_inner, b, b_inner = b, b_inner, a, a_inner
-        if a_inner == 0 and b_inner == 0:
-            x = load(arena, a)
-            y = load(arena, b)
-            for j in range(inner):
-                z = load(arena, c + j * c_inner)
-                store(arena, out + j, _multiply_add(x, y, z))
-        elif a_inner == 0 and c_inner == 0:
-            x = load(arena, a)
-            z = load(arena, c)
-            for j in range(inner):
-                store(arena, out + j, _multiply_add(x, load(arena, b + j), z))
-        elif a_inner == 0:
-            x = load(arena, a)
-            for j in range(inner):
-                y = load(arena, b + j)
-                store(arena, out + j, _multiply_add(x, y, load(arena, c + j)))
-        elif c_inner == 0:
-            z = load(arena, c)
-            for j in range(inner):
-                x = load(arena, a + j)
-                store(arena, out + j, _multiply_add(x, load(arena, b + j), z))
-        else:
-            for j in range(inner):
-                x = load(arena, a + j)
-                y = load(arena, b + j)
-                store(arena, out + j, _multiply_add(x, y, load(arena, c + j)))
+    # A repeated b changes places with a.
+    turned = equal(k.field(B_INNER), 0)
+    a_repeats = turned | equal(k.field(A_INNER), 0)
+    b_repeats = turned & equal(k.field(A_INNER), 0)
+    c_repeats = equal(k.field(C_INNER), 0)
+
+    with k.loop(0, k.field(OUTER)) as i:
+        out, a, b, c = _starts(k, i, (A, A_OUTER), (B, B_OUTER), (C, C_OUTER))
+        places = [out, select(turned, b, a), select(turned, a, b), c]
+        run = partial(_run, k, rounded_twice, places)
+
+        def times_repeated() -> None:
+            k.choose(
+                b_repeats,
+                partial(run, (True, True, False)),
+                lambda: k.choose(
+                    c_repeats,
+                    partial(run, (True, False, True)),
+                    partial(run, (True, False, False)),
+                ),
+            )
+
+        def times_along() -> None:
+            k.choose(
+                c_repeats,
+                partial(run, (False, False, True)),
+                partial(run, (False, False, False)),
+            )
+
+        k.choose(a_repeats, times_repeated, times_along)
 
 
-@scalar
-def _square(x):
-    return x * x
+def _sign(x: Number) -> Number:
+    signed = select(x > 0.0, 1.0, select(x < 0.0, x.like(-1.0), x))
+    return select(equal(x, 0.0), 0.0, signed)  # NaN fails all, and is handed on
 
 
-@scalar
-def _negative(x):
-    return -x
+def _truth(function: Callable[..., Number]) -> Function:
+    """1 where a truth of the operands holds, else 0."""
+
+    def truth(*operands: Number) -> Number:
+        return select(function(*operands), operands[0].like(1.0), 0.0)
+
+    return truth
 
 
-@scalar
-def _reciprocal(x):
-    return 1.0 / x
+def _holds(x: Number) -> Number:
+    return unequal(x, 0.0)
 
 
-@scalar
-def _absolute(x):
-    return abs(x)
+def _periodic(name: str, function: Function) -> Any:
+    limit = vector_math.TURNS_LIMIT
+    return bounded(name, function, vector_math.beyond(name), limit)
 
 
-@scalar
-def _sign(x):
-    # NaN fails every comparison but the last, and is handed on.
-    return 1.0 if x > 0 else (-1.0 if x < 0 else (0.0 if x == 0 else x))
-
-
-@scalar
-def _relu(x):
-    return 0.0 if x < 0 else x  # NaN fails the comparison and is handed on
-
-
-@scalar
-def _logical_not(x):
-    return 1.0 if x == 0 else 0.0
-
-
-@scalar
-def _root(x):
-    return math.sqrt(x)
-
-
-@scalar
-def _tanh_pullback(g, y):
-    return g * (1.0 - y * y)
-
-
-@scalar
-def _add(x, y):
-    return x + y
-
-
-@scalar
-def _subtract(x, y):
-    return x - y
-
-
-@scalar
-def _multiply(x, y):
-    return x * y
-
-
-@scalar
-def _divide(x, y):
-    return x / y
-
-
-@scalar
-def _power(x, y):
-    return x**y
-
-
-@scalar
-def _maximum(x, y):
-    return larger(x, y)
-
-
-@scalar
-def _minimum(x, y):
-    return smaller(x, y)
-
-
-@scalar
-def _equal(x, y):
-    return 1.0 if x == y else 0.0
-
-
-@scalar
-def _not_equal(x, y):
-    return 1.0 if x != y else 0.0
-
-
-@scalar
-def _less(x, y):
-    return 1.0 if x < y else 0.0
-
-
-@scalar
-def _less_equal(x, y):
-    return 1.0 if x <= y else 0.0
-
-
-@scalar
-def _logical_and(x, y):
-    return 1.0 if (x != 0) & (y != 0) else 0.0
-
-
-@scalar
-def _logical_or(x, y):
-    return 1.0 if (x != 0) | (y != 0) else 0.0
-
-
-@scalar
-def _logical_xor(x, y):
-    return 1.0 if (x != 0) ^ (y != 0) else 0.0
-
-
-def _library(function):
-    """A kernel over one of the C library's functions: right, and not vectorised."""
-
-    @scalar
-    def call(x):
-        return function(x)
-
-    return unary(wide(call))
-
-
-negative = unary(_negative)
-reciprocal = unary(_reciprocal)
-square = unary(_square)
-sqrt = unary(_root)
-absolute = unary(_absolute)
-sign = unary(_sign)
-relu = unary(_relu)
-logical_not = unary(_logical_not)
-exp = unary(wide(vector_math.exp))
-expm1 = unary(wide(vector_math.expm1))
-exp2 = unary(wide(vector_math.exp2))
-log = unary(wide(vector_math.log))
-log1p = unary(wide(vector_math.log1p))
-log2 = unary(wide(vector_math.log2))
-tanh = unary(wide(vector_math.tanh))
-sigmoid = unary(wide(vector_math.sigmoid))
-softplus = unary(wide(vector_math.softplus))
-erf = unary(wide(vector_math.erf))
-sin = _library(math.sin)
-cos = _library(math.cos)
-tan = _library(math.tan)
-arcsin = _library(math.asin)
-arccos = _library(math.acos)
-arctan = _library(math.atan)
-sinh = _library(math.sinh)
-cosh = _library(math.cosh)
-
-add = binary(_add)
-subtract = binary(_subtract)
-multiply = binary(_multiply)
-divide = binary(_divide)
-power = binary(wide2(_power))
-maximum = binary(_maximum)
-minimum = binary(_minimum)
-equal = binary(_equal)
-not_equal = binary(_not_equal)
-less = binary(_less)
-less_equal = binary(_less_equal)
-logical_and = binary(_logical_and)
-logical_or = binary(_logical_or)
-logical_xor = binary(_logical_xor)
-tanh_pullback = binary(_tanh_pullback)
+_UNARY: dict[str, Function] = {
+    "negative": lambda x: -x,
+    "exp": vector_math.exp,
+    "expm1": vector_math.expm1,
+    "exp2": vector_math.exp2,
+    "log": vector_math.log,
+    "log1p": vector_math.log1p,
+    "log2": vector_math.log2,
+    "sqrt": lambda x: call("llvm.sqrt", x),
+    "square": lambda x: x * x,
+    "reciprocal": lambda x: 1.0 / x,
+    "abs": Number.__abs__,
+    "sign": _sign,
+    "arcsin": vector_math.arcsin,
+    "arccos": vector_math.arccos,
+    "arctan": vector_math.arctan,
+    "sinh": vector_math.sinh,
+    "cosh": vector_math.cosh,
+    "tanh": vector_math.tanh,
+    "sigmoid": vector_math.sigmoid,
+    "softplus": vector_math.softplus,
+    "relu": lambda x: select(x < 0.0, 0.0, x),  # hands NaN on
+    "erf": vector_math.erf,
+    "logical_not": _truth(lambda x: equal(x, 0.0)),
+}
+_BINARY: dict[str, Function] = {
+    "add": lambda x, y: x + y,
+    "subtract": lambda x, y: x - y,
+    "multiply": lambda x, y: x * y,
+    "divide": lambda x, y: x / y,
+    "power": vector_math.power,
+    "maximum": larger,
+    "minimum": smaller,
+    "equal": _truth(equal),
+    "not_equal": _truth(unequal),
+    "less": _truth(lambda x, y: x < y),
+    "less_equal": _truth(lambda x, y: x <= y),
+    "logical_and": _truth(lambda x, y: _holds(x) & _holds(y)),
+    "logical_or": _truth(lambda x, y: _holds(x) | _holds(y)),
+    "logical_xor": _truth(lambda x, y: _holds(x) ^ _holds(y)),
+    "tanh_pullback": lambda g, y: g * (1.0 - y * y),
+}
+KERNELS: dict[str, Any] = {
+    **{name: unary(name, function) for name, function in _UNARY.items()},
+    **{name: _periodic(name, getattr(vector_math, name)) for name in PERIODIC},
+    **{name: binary(name, function) for name, function in _BINARY.items()},
+    "multiply_add": kernel("multiply_add", _write_multiply_add),
+    "where": kernel("where", _write_where),
+}

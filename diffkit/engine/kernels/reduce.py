@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from math import inf
 
-from numba import float64
-
 from diffkit.engine import vector_math
+from diffkit.engine.emit import callable_from_numba, larger, smaller
 from diffkit.engine.jit import (
     kernel,
     rounding_scalar,
-    scalar,
     summing_kernel,
     summing_scalar,
 )
-from diffkit.engine.kernels.elementwise import larger, smaller
 from diffkit.engine.kernels.fields import (
     A_STEP,
     A_STEP_INNER,
@@ -46,9 +43,17 @@ from diffkit.engine.kernels.memory import (
 # keeps some thirty partial sums, so rounding errors grow as in a pairwise sum.
 SUM_BLOCK = 8192
 
+_exp = callable_from_numba(vector_math.exp)
+_log = callable_from_numba(vector_math.log)
+_larger = callable_from_numba(larger, arity=2)
+_smaller = callable_from_numba(smaller, arity=2)
+
 
 def reduction(combine, initial):
-    """The kernel out[i, j] = combine over r of a[i, r, j], begun at `initial`."""
+    """The kernel out[i, j] = combine over r of a[i, r, j], begun at `initial`.
+
+    Which is combined with the first element as well: 0 + (−0) is 0, as in NumPy.
+    """
 
     @summing_scalar
     def along(a, count, step):
@@ -77,7 +82,8 @@ def reduction(combine, initial):
             a = row[A] + i * row[A_STEP_OUTER]
             if step_inner == 1 and step != 1 and count > 0:
                 for j in range(inner):
-                    store(arena, out + j, load(arena, a + j))
+                    value = combine(number(arena, initial), load(arena, a + j))
+                    store(arena, out + j, value)
                 for _ in range(1, count):
                     a += step
                     for j in range(inner):
@@ -100,16 +106,6 @@ def _add(x, y):
 @summing_scalar
 def _multiply(x, y):
     return x * y
-
-
-@scalar
-def _larger(x, y):
-    return larger(x, y)
-
-
-@scalar
-def _smaller(x, y):
-    return smaller(x, y)
 
 
 total = reduction(_add, 0.0)
@@ -167,7 +163,7 @@ def cumulative_sum(arena, row, lists):
         for j in range(inner):
             out = row[OUT] + i * count * inner + j
             a = row[A] + i * row[A_STEP_OUTER] + j * row[A_STEP_INNER]
-            running = number(arena, 0)
+            running = number(arena, -0.0)  # NumPy begins with the first element.
             for r in range(count):
                 running = running + arena[a + r * row[A_STEP_REDUCED]]
                 arena[out + r * inner] = running
@@ -175,14 +171,18 @@ def cumulative_sum(arena, row, lists):
 
 @summing_scalar
 def _exponentials(a, count, step, shift):
-    result = 0.0
-    if step == 1:
-        for r in range(count):
-            result += vector_math.exp(float64(a[r]) - shift)
-    else:
-        for r in range(count):
-            result += vector_math.exp(float64(a[r * step]) - shift)
-    return result
+    total = number(a, 0)
+    for first in range(0, count, SUM_BLOCK):
+        part = number(a, 0)
+        last = min(first + SUM_BLOCK, count)
+        if step == 1:
+            for r in range(first, last):
+                part += _exp(a[r] - shift)
+        else:
+            for r in range(first, last):
+                part += _exp(a[r * step] - shift)
+        total += part
+    return total
 
 
 @summing_scalar
@@ -190,11 +190,11 @@ def _peak(a, count, step):
     result = number(a, -inf)
     if step == 1:
         for r in range(count):
-            result = larger(result, a[r])
+            result = _larger(result, a[r])
     else:
         for r in range(count):
-            result = larger(result, a[r * step])
-    return float64(result)
+            result = _larger(result, a[r * step])
+    return result
 
 
 @kernel
@@ -209,6 +209,6 @@ def logsumexp(arena, row, lists):
             a = row[A] + i * row[A_STEP_OUTER] + j * row[A_STEP_INNER]
             first = offset_pointer(arena, a)
             peak = _peak(first, count, step)
-            shift = peak if abs(peak) < inf else 0.0
-            result = vector_math.log(_exponentials(first, count, step, shift)) + shift
-            arena[row[OUT] + i * inner + j] = number(arena, result)
+            shift = peak if abs(peak) < inf else number(arena, 0)
+            total = _exponentials(first, count, step, shift)
+            arena[row[OUT] + i * inner + j] = _log(total) + shift
