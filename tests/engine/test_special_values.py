@@ -221,7 +221,8 @@ def assert_as_numpy(got: np.ndarray, expected: np.ndarray, signed: bool) -> None
 
 
 def test_every_kernel_is_tested_here():
-    assert set(CASES) == set(KERNELS)
+    numberless = {"clock"}  # writes the time, and reads nothing
+    assert set(CASES) == set(KERNELS) - numberless
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
