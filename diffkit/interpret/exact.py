@@ -24,6 +24,9 @@ from diffkit.ops import TABLE, Constant
 
 INPUT, CONSTANT = TABLE["input"], TABLE["constant"]
 FIRST_BITS = 256
+#: Balls widen along a program: by a bit in so many operations of its longest path, as
+#: measured in deep tanh networks, and so many bits should be left.
+OPERATIONS_PER_BIT, LEFT_BITS = 4, 166
 MOST_BITS = 1 << 16
 RELATIVE = 1e-30
 # Far below the smallest float64: a ball this narrow around zero is zero to any of them.
@@ -100,7 +103,8 @@ def certify(
 ) -> Certified:
     """Evaluate a program to a proved accuracy.
 
-    Starts at 256 bits and doubles them until `narrow` accepts the outputs. By default
+    Starts at 256 bits, or at more for a program that is so deep that they cannot be
+    enough, and doubles them until `narrow` accepts the outputs. By default
     every element of every output must be enclosed to `relative`; where the true value
     is zero no relative radius can be had, and the ball must lie within 2⁻¹¹⁰⁰ of it.
     `labels` name the outputs in messages.
@@ -109,7 +113,7 @@ def certify(
     reached, when a comparison cannot be decided because a value sits on a kink without
     being exactly on it, at a pole, or when `most_bits` are not enough.
     """
-    bits = FIRST_BITS
+    bits = min(first_bits(graph), most_bits)
     accept = narrow or (lambda outputs: all(_narrow(o, relative) for o in outputs))
     while True:
         undecided: UndecidedError | None = None
@@ -134,6 +138,21 @@ def certify(
                     " Move the point away from the kink or the pole."
                 ) from undecided
         bits *= 2
+
+
+def first_bits(graph: Graph) -> int:
+    """The precision to begin with: 256 bits, doubled where depth asks for more.
+
+    A pass with too few bits takes nearly as long as one with enough, and is lost.
+    """
+    heights: list[int] = []
+    for node in graph.nodes:
+        heights.append(1 + max((heights[i] for i in node.inputs), default=0))
+    wanted = LEFT_BITS + max(heights, default=0) / OPERATIONS_PER_BIT
+    bits = FIRST_BITS
+    while bits < wanted:
+        bits *= 2
+    return bits
 
 
 def evaluate(graph: Graph, leaves: Sequence[Any], bits: int) -> list[np.ndarray]:
@@ -240,21 +259,22 @@ class _Reading:
         name = node.op.exact or ""
         function = SCALAR[name]
         out = np.empty(node.shape, dtype=object)
-        spread = [np.broadcast_to(v, node.shape) for v in operands]
+        spread = [np.broadcast_to(v, node.shape).ravel().tolist() for v in operands]
         known = self._known
-        for place in np.ndindex(node.shape):
-            scalars = [v[place] for v in spread]
+        balls = []
+        for scalars in zip(*spread, strict=True):
             # Operands live as long as this pass, so that identities stay theirs.
             key = (name, *map(id, scalars))
             ball = known.get(key)
             if ball is None:
                 ball = known[key] = function(*scalars)
-            out[place] = ball
+            balls.append(ball)
+        out.ravel()[:] = balls  # a view: it was just made
         return out
 
 
 def _infinite(arrays: Sequence[Any]) -> bool:
-    return any(not ball.is_finite() for array in arrays for ball in array.flat)
+    return not all(all(map(arb.is_finite, array.ravel().tolist())) for array in arrays)
 
 
 def _widest(outputs: Sequence[np.ndarray], labels: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import pytest
 import diffkit as dk
 from diffkit import losses
 from diffkit.errors import BackendError, UnknownNameError, UserInputError
+from diffkit.interpret import exact
 from diffkit.measure.gradient import Problem, measure_gradient, runtime_of
 from diffkit.measure.networks import Network
 from diffkit.measure.reference import reference_gradient
@@ -52,6 +53,29 @@ def test_the_null_backend_measures_the_interface_alone():
     assert cost.evaluations == 0
     assert cost.relative_error == 1.0  # an answer of zeros is wrong by all of it
     assert runtime_of("null") == "none"
+
+
+def test_without_a_proof_costs_are_measured_and_no_error_is_claimed():
+    cost = measure_gradient(
+        NETWORK.problem(), "autodiff", samples=3, budget_seconds=0.05, prove=False
+    )
+    assert (cost.relative_error, cost.entry_error, cost.reference_bits) == (None,) * 3
+    assert cost.evaluations == 1
+    assert all(sample > 0 for sample in cost.gradient.samples)
+
+
+def test_a_deep_network_is_proved_by_the_precision_it_begins_with(monkeypatch):
+    """The first pass is the last one: none is lost with too few bits."""
+    problem = Network((4,) * 129 + (3,), batch=2).problem()
+    prepared = dk.prepare(problem.function, *problem.arguments)
+    passes = []
+    run = exact._Reading.run
+    monkeypatch.setattr(
+        exact._Reading, "run", lambda self: passes.append(self) or run(self)
+    )
+    reference = reference_gradient(prepared, *problem.arguments)
+    assert reference.bits == 512
+    assert len(passes) == 1
 
 
 @pytest.mark.parametrize("size", [1.0, 1e-6, 1e-12])
