@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import optree
 
 from diffkit.optim import Optimizer
 from diffkit.prepared import Prepared
@@ -99,23 +98,11 @@ def on_vector(
     >>> nested(vector)["w"].tolist()
     [1.0, 1.0]
     """
-    leaves, tree = optree.tree_flatten(params)
-    shapes = [np.shape(leaf) for leaf in leaves]
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-
-    def nested(vector: np.ndarray) -> Any:
-        parts = np.split(vector, ends[:-1])
-        shaped = [part.reshape(s) for part, s in zip(parts, shapes, strict=True)]
-        return optree.tree_unflatten(tree, shaped)
-
-    def joined(nest: Any) -> np.ndarray:
-        return np.concatenate([np.ravel(leaf) for leaf in optree.tree_leaves(nest)])
 
     def value_and_grad(vector: np.ndarray) -> tuple[Any, Any]:
-        value, gradient = prepared(nested(vector), *data)
-        return value, joined(gradient)
+        return prepared.flat(vector, *data)
 
-    return joined(params), value_and_grad, nested
+    return prepared.pack(params), value_and_grad, prepared.unpack
 
 
 def largest_that(holds: Callable[[float], bool], low: float, high: float) -> float:
