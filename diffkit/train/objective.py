@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,12 @@ class Objective:
     net: Any
     loss: Callable[[Any, Any], Any]
 
-    @property
+    @cached_property
     def stateful(self) -> bool:
         """Whether the network has state beside its parameters."""
         return bool(getattr(self.net, "stateful", False))
 
-    @property
+    @cached_property
     def stochastic(self) -> bool:
         """Whether training draws masks."""
         return bool(getattr(self.net, "stochastic", False))
