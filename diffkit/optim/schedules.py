@@ -211,6 +211,8 @@ def rate_at(schedule: Schedule, step: int) -> float:
 
     Raises UserInputError when a schedule gives no finite number from 0.
     """
+    if isinstance(schedule, Constant):
+        return float(schedule.rate)  # Checked when it was made; the common case.
     rate = schedule(step)
     if not 0 <= rate < inf:
         raise UserInputError(

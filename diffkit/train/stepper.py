@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -48,6 +50,8 @@ class Stepper:
     (10.0, [2.0], 200)
     """
 
+    __slots__ = ("_at", "_gradient", "_layout", "_updates")
+
     def __init__(
         self, prepared: Prepared, optimizer: InitUpdate, params: Any, state: Any = None
     ) -> None:
@@ -55,25 +59,24 @@ class Stepper:
         check_params(params)
         _check_prepared(prepared, params)
         self._layout = layout_for(optimizer, params)
-        self._prepared = prepared
         packed = self._layout.pack(optree.tree_map(np.asarray, params))
         first = optimizer.init(packed)
         if state is not None:
             _check_state(optimizer, params, state)
             first = self._layout.pack_state(state, first)
         self._updates = updates_for(optimizer, packed, first, prepared.backend)
-        self._flat = prepared.flat if self._layout.flat else None
-        self._room = self._updates.gradient
+        self._gradient: Callable[..., tuple[Any, Any]] = (
+            partial(prepared.flat, out=self._updates.gradient)
+            if self._layout.flat
+            else prepared
+        )
         # Replaced whole, after a step.
         self._at: tuple[Any, Any, int] = packed, first, 0
 
     def __call__(self, *data: Any) -> Any:
         """One step; the loss before it (and the auxiliary output, where there is)."""
         packed, state, taken = self._at
-        if self._flat is not None:
-            found, grads = self._flat(packed, *data, out=self._room)
-        else:
-            found, grads = self._prepared(packed, *data)
+        found, grads = self._gradient(packed, *data)
         value = found[0] if type(found) is tuple else found
         if not isfinite(value):
             where, tree = f"step {taken + 1}", self._layout.unpack(grads)
