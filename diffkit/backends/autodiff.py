@@ -20,7 +20,7 @@ from diffkit.backends.base import (
 )
 from diffkit.backends.derived import Derived
 from diffkit.backends.direct import direct_call
-from diffkit.backends.runtime import RuntimeName
+from diffkit.backends.runtime import RuntimeName, require_threads
 from diffkit.engine import planned_bytes
 from diffkit.errors import ArenaTooLargeError, UserInputError
 from diffkit.graph import (
@@ -43,13 +43,19 @@ class Autodiff:
     everything later passes through, keep every k-th (or every √n-th: "sqrt") and
     compute the others a second time on the way back. Gradients are the same to the bit.
 
+    `threads` share large products and large elementwise work of one gradient, with the
+    same bits for any number of them (where BLAS computes a product, which is where the
+    processor has no AVX-512, that product stays one thread's).
+
     Raises UserInputError for an interval below 1, or one that a program is too short
-    for; ArenaTooLargeError for a program that does not fit into memory.
+    for, and for a number of threads below 1; ArenaTooLargeError for a program that does
+    not fit into memory.
     """
 
     dtype: str | None = None
     runtime: RuntimeName = "engine"
     checkpoint: Checkpoint = None
+    threads: int = 1
 
     name: ClassVar[str] = "autodiff"
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -58,6 +64,7 @@ class Autodiff:
 
     def __post_init__(self) -> None:
         require_checkpoint(self.checkpoint)
+        require_threads(self.threads, self.runtime)
 
     def compile(self, program: Program) -> AutodiffCompiled:
         """Derive the gradient graph, simplify it, and lower it."""
@@ -65,7 +72,9 @@ class Autodiff:
         check_dtype(self.name, self.capabilities, dtype)
         transform = partial(reverse, checkpoint=self.checkpoint)
         try:
-            derived = Derived.by(transform, program, self.runtime, dtype)
+            derived = Derived.by(
+                transform, program, self.runtime, dtype, self.threads
+            )
         except ArenaTooLargeError as refused:
             raise ArenaTooLargeError(
                 refused.what,

@@ -29,6 +29,7 @@ class Derived:
     runtime: RuntimeName
     dtype: np.dtype
     seconds: dict[str, float]
+    threads: int = 1
 
     @staticmethod
     def by(
@@ -36,6 +37,7 @@ class Derived:
         program: Program,
         runtime: RuntimeName,
         dtype: np.dtype,
+        threads: int = 1,
     ) -> Derived:
         """Apply a graph transform to a program, simplify the result and lower it."""
         phases = Phases()
@@ -44,13 +46,14 @@ class Derived:
         with phases("simplify"):
             graph = simplify(graph)
         with phases("lower"):
-            run = make_runner(graph, runtime, dtype)
-        return Derived(program, graph, run, runtime, dtype, phases.seconds)
+            run = make_runner(graph, runtime, dtype, threads)
+        return Derived(program, graph, run, runtime, dtype, phases.seconds, threads)
 
     @cached_property
     def primal(self) -> Runner:
         """The program itself, by the same runtime."""
-        return make_runner(simplify(self.program.graph), self.runtime, self.dtype)
+        graph = simplify(self.program.graph)
+        return make_runner(graph, self.runtime, self.dtype, self.threads)
 
     def value(self, leaves: Any) -> Any:
         """The primal's value alone."""

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from diffkit.engine import compile_graph
-from diffkit.errors import unknown_name
+from diffkit.errors import UserInputError, unknown_name
 from diffkit.graph import Graph
 from diffkit.interpret.numpy import evaluate
 
@@ -92,17 +92,33 @@ class NumpyRunner:
         return results
 
 
-_RUNTIMES: dict[str, Callable[[Graph, np.dtype], Runner]] = {
-    "engine": lambda graph, dtype: compile_graph(graph, dtype.name),
-    "numpy": NumpyRunner,
+_RUNTIMES: dict[str, Callable[[Graph, np.dtype, int], Runner]] = {
+    "engine": lambda graph, dtype, threads: compile_graph(graph, dtype.name, threads),
+    "numpy": lambda graph, dtype, threads: NumpyRunner(graph, dtype),
 }
 
 
-def make_runner(graph: Graph, runtime: RuntimeName, dtype: np.dtype) -> Runner:
+def make_runner(
+    graph: Graph, runtime: RuntimeName, dtype: np.dtype, threads: int = 1
+) -> Runner:
     """Get a graph ready to run by the named runtime.
 
     Raises UnknownNameError for a runtime that does not exist.
     """
     if runtime not in _RUNTIMES:
         raise unknown_name("runtime", runtime, _RUNTIMES)
-    return _RUNTIMES[runtime](graph, np.dtype(dtype))
+    return _RUNTIMES[runtime](graph, np.dtype(dtype), threads)
+
+
+def require_threads(threads: Any, runtime: RuntimeName) -> None:
+    """Raise UserInputError for a number of threads that a runtime cannot have."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise UserInputError(
+            f"threads={threads!r} is no number of threads: give a whole number from 1, "
+            "at best the number of cores."
+        )
+    if threads > 1 and runtime != "engine":
+        raise UserInputError(
+            f"threads={threads} needs the engine: the runtime {runtime!r} has one. "
+            "Leave out threads=, or say runtime='engine'."
+        )

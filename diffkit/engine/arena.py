@@ -24,14 +24,14 @@ class Demand:
     """What the planner is told: sizes, and the reads and writes of each instruction.
 
     `sizes[b]` are elements; `uses[i]` the buffers instruction i reads or writes;
-    `in_place[i]` those whose place its new output may take. `inputs`, `constants` and
-    `outputs` name the pinned buffers in their order. `inside[b]` says that b is a part
-    of another buffer, and where in it b begins.
+    `in_place[i]` says of its new outputs whose place each may take. `inputs`,
+    `constants` and `outputs` name the pinned buffers in their order. `inside[b]` says
+    that b is a part of another buffer, and where in it b begins.
     """
 
     sizes: Sequence[int]
     uses: Sequence[tuple[int, ...]]
-    in_place: Sequence[tuple[int, ...]]
+    in_place: Sequence[Mapping[int, tuple[int, ...]]]
     inputs: Sequence[int]
     constants: Sequence[int]
     outputs: Sequence[int]
@@ -113,11 +113,11 @@ def plan_arena(demand: Demand, item_bytes: int) -> Plan:
     known = set(pinned)
     for i, used in enumerate(uses):
         dying = {b for b in used if last_use[b] == i and b in places}
-        heirs = _heirs(demand, wholes, i)
         for b in used:
             if b in known:
                 continue
             known.add(b)  # First seen: this instruction creates it.
+            heirs = _heirs(demand, wholes, i, b)
             heir = next(
                 (d for d in heirs if d in dying and sizes[d] == sizes[b]),
                 None,
@@ -142,19 +142,18 @@ def plan_arena(demand: Demand, item_bytes: int) -> Plan:
     return Plan(offsets, front, output_start, end)
 
 
-def _heirs(demand: Demand, wholes: Mapping[int, tuple[int, int]], i: int) -> list[int]:
-    """Operands of instruction i that its output may lie on.
+def _heirs(
+    demand: Demand, wholes: Mapping[int, tuple[int, int]], i: int, out: int
+) -> list[int]:
+    """Operands of instruction i that an output of it may lie on.
 
-    Not if the output is a part of something, nor an operand that shares its memory with
-    another operand.
+    None of them shares its memory with another operand. (An output that is a part of
+    something is not asked about: its whole is.)
     """
-    used = demand.uses[i]
-    if used and used[0] in wholes:
-        return []
     return [
         d
-        for d in demand.in_place[i]
-        if all(b == d or wholes.get(b, (b, 0))[0] != d for b in used)
+        for d in demand.in_place[i].get(out, ())
+        if all(b == d or wholes.get(b, (b, 0))[0] != d for b in demand.uses[i])
     ]
 
 

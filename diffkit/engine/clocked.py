@@ -65,9 +65,11 @@ def _with_readings(program: Program, stops: Sequence[int]) -> tuple[Program, int
     readings[:, A] = address
     readings[:, B] = which
     readings[:, LIST] = start + 2 * np.arange(len(before))
+    table = np.insert(program.table, before, readings, axis=0)
     clocked = replace(
         program,
-        table=np.insert(program.table, before, readings, axis=0),
+        table=table,
+        tables=(table,),
         lists=np.concatenate([program.lists, np.zeros(2 * len(before), np.int64)]),
         nodes=np.insert(program.nodes, before, -1),
     )

@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from diffkit.engine.kernels import KERNELS
+from diffkit.engine.kernels import BLOCKS, KERNELS
 from diffkit.engine.kernels.fields import (
     A_INNER,
     A_OUTER,
@@ -33,6 +33,7 @@ from diffkit.engine.kernels.fields import (
     DEPTH,
     INNER,
     LIST,
+    MEMBERS,
     OPCODE,
     OUTER,
     RANK,
@@ -69,6 +70,11 @@ class Cost:
 def kernel_of(row: np.ndarray) -> str:
     """The name of the kernel that runs an instruction."""
     return _NAMES[row[OPCODE]]
+
+
+def group_of(row: np.ndarray) -> int:
+    """How many instructions after it a row is the head of; 0 for an instruction."""
+    return int(row[MEMBERS]) if row[OPCODE] == BLOCKS else 0
 
 
 def cost_of(row: np.ndarray, lists: np.ndarray, item_bytes: int) -> Cost:

@@ -33,7 +33,7 @@ from diffkit.engine.native_arrays import (
 )
 
 # The plan. Addresses are in bytes, offsets and places in elements.
-RUN: Final = 0  # the interpreter's native code
+RUN: Final = 0  # the interpreter's native code, or 0: copy only
 ITEM_BYTES: Final = 1  # of the arena's dtype
 ARRAY_TYPE: Final = 2
 ARRAYS: Final = 3  # those that are read, then those that are written
@@ -46,7 +46,9 @@ COPIES_IN: Final = 9
 COPIES_IN_COUNT: Final = 10
 COPIES_OUT: Final = 11
 COPIES_OUT_COUNT: Final = 12
-PLAN_WIDTH: Final = 13
+REFERENCES: Final = 13
+REFERENCES_COUNT: Final = 14
+PLAN_WIDTH: Final = 15
 
 # What an array must be: a row of the kinds; its dimensions follow.
 KIND_DTYPE: Final = 0
@@ -63,6 +65,25 @@ COPY_ELEMENTS: Final = 3
 COPY_CONVERSION: Final = 4
 COPY_WIDTH: Final = 5
 
+# An input or output that instructions can reach where it is: the array it is in, or −1
+# where it is in the arena this time.
+REFERENCE_SLOT: Final = 0
+REFERENCE_ARRAY: Final = 1
+REFERENCE_OFFSET: Final = 2
+REFERENCE_PLACE: Final = 3  # in the arena
+REFERENCE_WIDTH: Final = 4
+
+# Of a workspace, a row for each input and output: where it is said to lie now, and
+# which of the workspace's fields say so.
+PLACE: Final = 0
+FIRST_FIELD: Final = 1
+FIELD_COUNT: Final = 2
+PLACE_WIDTH: Final = 3
+# A field of an instruction: its address, and how far into the array it points.
+FIELD_ADDRESS: Final = 0
+FIELD_OFFSET: Final = 1
+FIELD_WIDTH: Final = 2
+
 # Between the arena's dtype and the array's.
 SAME: Final = 0
 FLOAT64: Final = 1
@@ -76,7 +97,9 @@ FROM: Final = 0
 TO: Final = 1
 WRITTEN: Final = 2
 STRETCH_WIDTH: Final = 3
-STRETCHES: Final = CONTROL_WIDTH
+FIELDS: Final = CONTROL_WIDTH
+PLACES: Final = CONTROL_WIDTH + 1
+STRETCHES: Final = CONTROL_WIDTH + 2
 
 DONE: Final = 0
 MISFIT: Final = 1
@@ -223,11 +246,38 @@ def _copy_out(arena, plan, address, arena_address):
 
 
 @kernel
+def _refer(control, plan, address, arena_address):
+    """Have the instructions find large arrays where they are.
+
+    Every one of them is said anew: the array of an earlier call may be gone.
+    """
+    rows = int64_pointer(plan[REFERENCES])
+    places = int64_pointer(control[PLACES])
+    fields = int64_pointer(control[FIELDS])
+    for i in range(plan[REFERENCES_COUNT]):
+        row = offset_pointer(rows, i * REFERENCE_WIDTH)
+        place = row[REFERENCE_PLACE]
+        if row[REFERENCE_ARRAY] >= 0:
+            data = data_address(list_item(address, row[REFERENCE_ARRAY]))
+            # Both are aligned to the items, and // rounds down for either sign.
+            place = (data - arena_address) // plan[ITEM_BYTES] + row[REFERENCE_OFFSET]
+        about = offset_pointer(places, row[REFERENCE_SLOT] * PLACE_WIDTH)
+        if about[PLACE] != place:
+            about[PLACE] = place
+            for k in range(about[FIELD_COUNT]):
+                field = offset_pointer(fields, (about[FIRST_FIELD] + k) * FIELD_WIDTH)
+                int64_pointer(field[FIELD_ADDRESS])[0] = place + field[FIELD_OFFSET]
+
+
+@kernel
 def _copied(arena, control_address, plan, list_address):
     """Copy in, run, copy out."""
-    arena_address = int64_pointer(control_address)[ARENA]
+    control = int64_pointer(control_address)
+    arena_address = control[ARENA]
+    _refer(control, plan, list_address, arena_address)
     _copy_in(arena, plan, list_address, arena_address)
-    call_native(plan[RUN], control_address)
+    if plan[RUN]:
+        call_native(plan[RUN], control_address)
     watched = plan[FINITE]
     if watched >= 0 and not isfinite(arena[watched]):
         return NOT_FINITE

@@ -27,8 +27,9 @@ class Assembly:
     instruction i's out, a, b and c; `in_place[i]` those its output may lie on.
     """
 
-    def __init__(self, dtype: np.dtype) -> None:
+    def __init__(self, dtype: np.dtype, threads: int = 1) -> None:
         self.dtype = dtype
+        self.threads = threads
         self.sizes: list[int] = []
         self.rows: list[list[int]] = []
         self.buffers: list[tuple[int, int, int, int]] = []
@@ -75,6 +76,10 @@ class Assembly:
             shape = array.shape
             return View(known.buffer, 0, shape, (0,) * len(shape))
         return self._filled(values, array.shape)
+
+    def cell(self) -> View:
+        """A cache line of zeros, for a counter: a constant that is its owner's."""
+        return self._filled(np.zeros(64 // self.dtype.itemsize, self.dtype), (1,))
 
     def _filled(self, values: np.ndarray, shape: Shape) -> View:
         view = self.new(shape)
@@ -123,10 +128,6 @@ class Assembly:
     def list_array(self) -> np.ndarray:
         """All lists, one after the other; never empty, so that it has an address."""
         return np.concatenate([*self._lists, np.zeros(1, np.int64)])
-
-    def table(self) -> np.ndarray:
-        """The instructions as int64 (count, WIDTH)."""
-        return np.array(self.rows, dtype=np.int64).reshape(-1, WIDTH)
 
     # ---- moving elements ----------------------------------------------------------
 

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from diffkit.engine.costs import cost_of, kernel_of
+from diffkit.engine.costs import cost_of, group_of, kernel_of
 from diffkit.engine.kernels.fields import COLUMNS, DEPTH, ROWS, STACK
 from diffkit.engine.machine import Machine
 from diffkit.engine.peepholes import find_fusions
@@ -45,34 +45,41 @@ def lines_of(machine: Machine, primal: Sequence[int]) -> list[Line]:
     forward = Graph(graph.nodes, graph.inputs, wanted).live()
     item_bytes = program.dtype.itemsize
     lines = []
-    for here, row in enumerate(program.table):
-        cost = cost_of(row, program.lists, item_bytes)
-        place = int(program.nodes[here])
-        node, direction = "", ""
-        shape = ""
-        if place >= 0:
-            node = words[place]
-            direction = (
-                "again"
-                if graph.nodes[place].again
-                else "forward"
-                if forward[place]
-                else "backward"
-            )
-            shape = _shape(graph, graph.nodes[place], row, cost.written)
+    here = 0
+    while here < len(program.table):
+        members = group_of(program.table[here])
+        first = here + (1 if members else 0)
+        stop = first + max(members, 1)
+        costs, nodes, shapes, directions = [], [], [], []
+        for place in range(first, stop):
+            row = program.table[place]
+            costs.append(cost_of(row, program.lists, item_bytes))
+            node = int(program.nodes[place])
+            if node < 0:
+                continue
+            nodes.append(words[node])
+            shapes.append(_shape(graph, graph.nodes[node], row, costs[-1].written))
+            again, needed = graph.nodes[node].again, forward[node]
+            directions.append("again" if again else "forward" if needed else "backward")
         lines.append(
             Line(
                 start=here,
-                stop=here + 1,
-                op=kernel_of(row),
-                node=node,
-                direction=direction,
-                shape=shape,
-                flops=cost.flops,
-                bytes=cost.bytes,
+                stop=stop,
+                op=" + ".join(map(kernel_of, program.table[first:stop])),
+                node=_once(nodes),
+                direction=_once(directions),
+                shape=_once(shapes),
+                flops=sum(cost.flops for cost in costs),
+                bytes=sum(cost.bytes for cost in costs),
             )
         )
+        here = stop
     return lines
+
+
+def _once(words: Sequence[str]) -> str:
+    """What the members of a group have, each of it once."""
+    return ", ".join(dict.fromkeys(words))
 
 
 def _words(graph: Graph) -> list[str]:

@@ -5,12 +5,32 @@ Compiled once per dtype, for whatever network: a program is data to it.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from diffkit.engine.jit import kernel
+from llvmlite import ir
+from numba.core import cgutils
+
+from diffkit.engine.jit import intrinsic, kernel
 from diffkit.engine.jump import jump_table
-from diffkit.engine.kernels import KERNELS
-from diffkit.engine.kernels.fields import OPCODE, WIDTH
+from diffkit.engine.kernels import BLOCKS, KERNELS
+from diffkit.engine.kernels.fields import (
+    A_INNER,
+    A_OUTER,
+    A_STEP_REDUCED,
+    ALONG_INNER,
+    GOES_ON,
+    INNER,
+    LENGTH,
+    MEMBERS,
+    OPCODE,
+    OUT,
+    OUTER,
+    REDUCED,
+    ROOM,
+    STEP,
+    WIDTH,
+    A,
+)
 from diffkit.engine.kernels.memory import (
     float32_pointer,
     float64_pointer,
@@ -37,11 +57,69 @@ CONTROL_WIDTH: Final = 11
 _call_kernel = jump_table(KERNELS)
 
 
+@intrinsic
+def _own_row(typingctx, row):
+    """Room for one instruction on the stack of whoever asks."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return cgutils.alloca_once(builder, ir.IntType(64), size=WIDTH)
+
+    return row(row), codegen
+
+
+@kernel
+def _call(arena, row, lists):
+    _call_kernel(row[OPCODE], arena, row, lists)
+
+
+@kernel
+def _shift(own, row, first, taken, along_inner):
+    """The part of an instruction that begins at row or element `first`."""
+    for f in range(WIDTH):
+        own[f] = row[f]
+    if row[GOES_ON] != 0:
+        own[REDUCED] = taken
+        if row[ROOM] == 0:
+            own[A] += first * row[A_STEP_REDUCED]
+        if first > 0:
+            own[OPCODE] = row[GOES_ON]
+        return
+    step = 1 if along_inner else row[INNER]
+    if along_inner:
+        own[INNER] = taken
+    else:
+        own[OUTER] = taken
+    for k in range(4):
+        if row[ROOM] & (1 << k) == 0:
+            if k > 0:
+                step = row[A_INNER + k - 1] if along_inner else row[A_OUTER + k - 1]
+            own[OUT + k] += first * step
+
+
+@kernel
+def _run_blocks(arena, head, lists):
+    """Run the members of a group, all of them for one block before the next."""
+    own = _own_row(head)
+    length, step = head[LENGTH], head[STEP]
+    for first in range(0, length, step):
+        taken = min(step, length - first)
+        for m in range(1, head[MEMBERS] + 1):
+            row = offset_pointer(head, m * WIDTH)
+            _shift(own, row, first, taken, head[ALONG_INNER] != 0)
+            _call(arena, own, lists)
+
+
 @kernel
 def _execute(arena, instructions, count, lists):
-    for i in range(count):
+    i = 0
+    while i < count:
         row = offset_pointer(instructions, i * WIDTH)
-        _call_kernel(row[OPCODE], arena, row, lists)
+        if row[OPCODE] == BLOCKS:
+            _run_blocks(arena, row, lists)
+            i += row[MEMBERS]
+        else:
+            _call(arena, row, lists)
+        i += 1
 
 
 @kernel

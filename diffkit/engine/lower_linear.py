@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from diffkit.engine.instructions import Assembly
-from diffkit.engine.kernels.product import CROSSOVER, VECTOR_BYTES
+from diffkit.engine.kernels.packed import scratch_elements
+from diffkit.engine.kernels.product import multiplier
+from diffkit.engine.kernels.tile import VECTOR_BYTES
 from diffkit.engine.views import View, broadcast, merged
 from diffkit.graph import Node
 
@@ -36,10 +38,7 @@ def lower_matmul(assembly: Assembly, node: Node, operands: list[View]) -> View:
         rows, count, a_stack = rows * count, 1, 0
     a = View(a.buffer, a.offset, (count, rows, depth), (a_stack, a_row, a_column))
     b = View(b.buffer, b.offset, (count, depth, columns), (b_stack, *b.strides[-2:]))
-    if rows * columns * depth <= CROSSOVER:
-        _small(assembly, out, a, b)
-    else:
-        _blas(assembly, out, a, b)
+    _MULTIPLIERS[multiplier(rows, depth, columns)](assembly, out, a, b)
     return out
 
 
@@ -55,6 +54,13 @@ def _small(assembly: Assembly, out: View, a: View, b: View) -> None:
     _emit(assembly, "product_small", out, a, b)
 
 
+def _packed(assembly: Assembly, out: View, a: View, b: View) -> None:
+    _, rows, depth = a.shape
+    room = scratch_elements(rows, depth, assembly.dtype.itemsize)
+    packs = assembly.new((room * assembly.threads,))
+    _emit(assembly, "product_packed", out, a, b, packs)
+
+
 def _blas(assembly: Assembly, out: View, a: View, b: View) -> None:
     _emit(
         assembly,
@@ -63,6 +69,13 @@ def _blas(assembly: Assembly, out: View, a: View, b: View) -> None:
         _blas_operand(assembly, a),
         _blas_operand(assembly, b),
     )
+
+
+_MULTIPLIERS = {
+    "product_small": _small,
+    "product_packed": _packed,
+    "product_blas": _blas,
+}
 
 
 def _blas_operand(assembly: Assembly, view: View) -> View:
@@ -95,10 +108,13 @@ def _turned(view: View) -> View:
     return View(view.buffer, view.offset, (count, columns, rows), (stack, column, row))
 
 
-def _emit(assembly: Assembly, kernel: str, out: View, a: View, b: View) -> None:
+def _emit(
+    assembly: Assembly, kernel: str, out: View, a: View, b: View, *room: View
+) -> None:
     count, rows, depth = a.shape
     columns = b.shape[2]
     a_stack, a_row, a_column = a.strides
     b_stack, b_row, b_column = b.strides
     fields = (rows, columns, depth, a_row, a_column, b_row, b_column)
-    assembly.emit(kernel, (*fields, count, a_stack, b_stack), out, a, b)
+    fields = (*fields, count, a_stack, b_stack, columns)
+    assembly.emit(kernel, fields, out, a, b, *room)

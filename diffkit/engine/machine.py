@@ -8,65 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from diffkit.engine import enter, loop
+from diffkit.engine import loop
 from diffkit.engine.available import require_memory
 from diffkit.engine.cache import direct, native
 from diffkit.engine.program import Program, Slot, lower
 from diffkit.engine.transfer import Part, Settings, Transfer, can_transfer
+from diffkit.engine.workspace import Workspace, Workspaces
 from diffkit.errors import DtypeError, ShapeError
 from diffkit.graph import Graph
-
-LINE_BYTES = 64
-
-
-class _Workspace:
-    """One arena and everything prepared on it, so that a call allocates nothing."""
-
-    __slots__ = ("address", "arena", "control", "first", "leaves", "outputs")
-
-    def __init__(self, program: Program) -> None:
-        plan, dtype = program.plan, program.dtype
-        line = LINE_BYTES // dtype.itemsize
-        memory = np.empty(plan.elements + line, dtype)
-        skip = -memory.ctypes.data % LINE_BYTES // dtype.itemsize
-        self.arena = memory[skip : skip + plan.elements]
-        for start, values in program.constants:
-            self.arena[start : start + values.size] = values
-        self.leaves = [
-            self.arena[slot.start : slot.start + slot.elements].reshape(slot.shape)
-            for slot in program.inputs
-        ]
-        self.outputs = [
-            self.arena[slot.start : slot.start + slot.elements].reshape(slot.shape)
-            for slot in program.outputs
-        ]
-        self.first = self.outputs[0] if self.outputs else None
-        arrays = len(self.leaves) + len(self.outputs)
-        room = loop.CONTROL_WIDTH + enter.STRETCH_WIDTH * arrays
-        self.control = np.zeros(room, np.int64)
-        self.control[loop.ARENA] = self.arena.ctypes.data
-        self.control[loop.INSTRUCTIONS] = program.table.ctypes.data
-        self.control[loop.INSTRUCTION_COUNT] = len(program.table)
-        self.control[loop.LISTS] = program.lists.ctypes.data
-        self.control[loop.REPEATS] = -1
-        self.address = int(self.control.ctypes.data)
-
-
-class _Workspaces:
-    """Those that no call is using: concurrent calls are each given their own."""
-
-    __slots__ = ("_program", "free")
-
-    def __init__(self, program: Program) -> None:
-        self._program = program
-        self.free: list[_Workspace] = []
-
-    def borrow(self) -> _Workspace:
-        # list.pop is atomic: no two threads are given the same workspace.
-        try:
-            return self.free.pop()
-        except IndexError:
-            return _Workspace(self._program)
 
 
 class Machine:
@@ -82,8 +31,7 @@ class Machine:
         self.graph = graph
         self.program = program
         self.seconds = seconds
-        self._run = direct(program.dtype.name)
-        self._workspaces = _Workspaces(program)
+        self._workspaces = Workspaces(program)
         self._borrow, self._free = self._workspaces.borrow, self._workspaces.free
         self._shapes = [slot.shape for slot in program.inputs]
         self._booleans = [p for p, s in enumerate(program.outputs) if s.boolean]
@@ -135,7 +83,7 @@ class Machine:
         workspace = self._borrow()
         try:
             self._fill(workspace, leaves)
-            self._run(workspace.address)
+            workspace.run()
             outputs = [view.copy() for view in workspace.outputs]
         finally:
             self._free.append(workspace)
@@ -167,11 +115,13 @@ class Machine:
 
         What a call takes more than this is what its checks and copies cost.
         """
-        workspace = _Workspace(self.program)
+        workspace = Workspace(self.program)
         self._fill(workspace, leaves)
-        run = self._run
+        if len(workspace.addresses) > 1:
+            return workspace.run
+        run = direct(self.program.dtype.name)
 
-        def call(kept: _Workspace = workspace) -> None:
+        def call(kept: Workspace = workspace) -> None:
             run(kept.address)
 
         return call
@@ -203,7 +153,7 @@ class Machine:
         workspace = self._borrow()
         try:
             self._fill(workspace, leaves)
-            control = workspace.control.copy()
+            control = workspace.controlled(self.program, self.program.table)
             control[loop.REPEATS] = places.size
             control[loop.LEAF] = slot.start
             control[loop.POSITIONS] = places.ctypes.data
@@ -211,7 +161,7 @@ class Machine:
             control[loop.OUTPUT] = out.start
             control[loop.OUTPUT_SIZE] = out.elements
             control[loop.RESULTS] = results.ctypes.data
-            self._run(int(control.ctypes.data))
+            direct(self.program.dtype.name)(int(control.ctypes.data))
         finally:
             self._free.append(workspace)
         return results
@@ -227,13 +177,14 @@ class Machine:
             self._transfers[dtypes] = self.transfer(read, written)
         return self._transfers[dtypes]
 
-    def _fill(self, workspace: _Workspace, leaves: Sequence[Any]) -> None:
+    def _fill(self, workspace: Workspace, leaves: Sequence[Any]) -> None:
         try:
             matching = [leaf.shape for leaf in leaves] == self._shapes
         except AttributeError:  # Python numbers have a shape only after `np.shape`.
             matching = [np.shape(leaf) for leaf in leaves] == self._shapes
         if not matching:
             raise self._wrong_shape(leaves)
+        workspace.own_inputs()
         for view, leaf in zip(workspace.leaves, leaves):  # noqa: B905 (checked above)
             view[...] = leaf
 
@@ -271,8 +222,8 @@ class Machine:
             )
 
 
-def compile_graph(graph: Graph, dtype: Any = "float64") -> Machine:
-    """Make a graph ready to run natively, in float64 or float32.
+def compile_graph(graph: Graph, dtype: Any = "float64", threads: int = 1) -> Machine:
+    """Make a graph ready to run natively, in float64 or float32, by some threads.
 
     Nothing is compiled for the graph: it becomes a table that one native function,
     compiled once for this computer, interprets. `seconds` of the result has the phases
@@ -290,7 +241,7 @@ def compile_graph(graph: Graph, dtype: Any = "float64") -> Machine:
     began = perf_counter()
     native(chosen)
     loaded = perf_counter()
-    program = lower(graph, chosen)
+    program = lower(graph, chosen, threads)
     machine = Machine(graph, program, {**program.seconds, "load": loaded - began})
     require_memory(machine.arena_bytes)
     return machine

@@ -9,6 +9,7 @@ computed; smaller programs are left as they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -28,16 +29,21 @@ SMALLEST_BYTES = 1024
 def with_prefetches(
     table: np.ndarray,
     uses: Sequence[tuple[int, ...]],
+    lengths: Sequence[int],
     sizes: Sequence[int],
     offsets: np.ndarray,
     arena_bytes: int,
     item_bytes: int,
 ) -> np.ndarray:
-    """The table with prefetch instructions; `uses[i]` are buffers, −1 is none."""
+    """The table with prefetch instructions; `uses[i]` are the buffers of item i.
+
+    An item is an instruction or a group of them, `lengths[i]` rows of the table.
+    """
     if arena_bytes <= COLD_BYTES:
         return table
     places = offsets.tolist()
-    touched = [0] * (len(uses) + 1)  # bytes touched before instruction i
+    touched = [0] * (len(uses) + 1)  # bytes touched before item i
+    starts = [0, *accumulate(lengths)]
     last_touch: dict[int, int] = {}
     before: list[int] = []
     rows: list[tuple[int, int]] = []
@@ -48,13 +54,11 @@ def with_prefetches(
         while touched[ahead] < clock - AHEAD_BYTES:
             ahead += 1
         for b in used:
-            if b < 0:
-                continue
             size = sizes[b] * item_bytes
             place = places[b]
             gone = clock - last_touch.get(place, -COLD_BYTES) >= COLD_BYTES
             if gone and SMALLEST_BYTES <= size <= LARGEST_BYTES:
-                before.append(ahead)
+                before.append(starts[ahead])
                 rows.append((place, sizes[b]))
             clock += min(size, COLD_BYTES)
             last_touch[place] = clock

@@ -13,9 +13,10 @@ from time import perf_counter
 import numpy as np
 
 from diffkit.engine.arena import Demand, Plan, plan_arena
+from diffkit.engine.fusion import Item, fuse
 from diffkit.engine.instructions import NONE, Assembly
 from diffkit.engine.kernels import OPCODES
-from diffkit.engine.kernels.fields import OPCODE, OUT, A, B, C
+from diffkit.engine.kernels.fields import OPCODE, OUT, WIDTH, A, B, C
 from diffkit.engine.lower_elementwise import lower_elementwise
 from diffkit.engine.lower_linear import lower_matmul
 from diffkit.engine.lower_reduce import (
@@ -34,8 +35,13 @@ from diffkit.engine.lower_shape import (
 )
 from diffkit.engine.peepholes import find_fusions
 from diffkit.engine.prefetch import with_prefetches
+from diffkit.engine.threads import divide
 from diffkit.engine.views import View
 from diffkit.graph import Graph, Node
+
+# Inputs and outputs of so many bytes are used in the caller's arrays; smaller
+# ones are copied, to lie on a border of cache lines.
+LARGE_BYTES = 64 * 1024
 
 Lower = Callable[[Assembly, Node, list[View]], View]
 
@@ -73,7 +79,8 @@ class Slot:
 class Program:
     """A lowered graph: data for the machine, the same for any number of runs."""
 
-    table: np.ndarray  # int64 (instructions, fields.WIDTH)
+    table: np.ndarray  # int64 (instructions, fields.WIDTH): for one thread
+    tables: tuple[np.ndarray, ...]  # the same, one for each thread that runs it
     lists: np.ndarray  # int64: dimensions, strides and index lists
     nodes: np.ndarray  # int64: the graph's node an instruction computes, −1 for none
     constants: tuple[tuple[int, np.ndarray], ...]  # (start, flat values)
@@ -83,20 +90,33 @@ class Program:
     dtype: np.dtype
     seconds: dict[str, float]
 
+    def is_large(self, slot: Slot) -> bool:
+        """Whether an input or output is worth leaving where the caller has it."""
+        return not slot.boolean and slot.elements * self.dtype.itemsize >= LARGE_BYTES
 
-def lower(graph: Graph, dtype: np.dtype) -> Program:
-    """The instructions that compute a graph's outputs, and the plan of their arena."""
+
+def lower(graph: Graph, dtype: np.dtype, threads: int = 1) -> Program:
+    """The instructions that compute a graph's outputs, and the plan of their arena.
+
+    For several threads each has a table of its own, where that is worth it.
+    """
     began = perf_counter()
-    assembly = Assembly(dtype)
+    assembly = Assembly(dtype, threads)
     views = _lower_nodes(graph, assembly)
     inputs = [views[place] for place in graph.inputs]
     outputs = [_own_output(assembly, views[place], place) for place in graph.outputs]
     lowered = perf_counter()
+    items = fuse(assembly, threads)
+    divided = None
+    if threads > 1:
+        cell = assembly.cell().buffer
+        divided = divide(items, threads, dtype.itemsize, cell)
+    uses = [item.uses() for item in items]
     plan = plan_arena(
         Demand(
             sizes=assembly.sizes,
-            uses=[tuple(b for b in used if b >= 0) for used in assembly.buffers],
-            in_place=assembly.in_place,
+            uses=uses,
+            in_place=[item.in_place for item in items],
             inputs=[view.buffer for view in inputs],
             constants=[buffer for buffer, _ in assembly.constants],
             outputs=[view.buffer for view in outputs],
@@ -104,17 +124,25 @@ def lower(graph: Graph, dtype: np.dtype) -> Program:
         ),
         dtype.itemsize,
     )
-    table = assembly.table()
-    if len(table):
-        bases = np.append(plan.offsets, 0)  # buffer −1 is "none": offset 0
-        table[:, [OUT, A, B, C]] += bases[np.array(assembly.buffers)]
-        table = with_prefetches(
-            table,
-            assembly.buffers,
-            assembly.sizes,
-            plan.offsets,
-            plan.elements * dtype.itemsize,
-            dtype.itemsize,
+    table = _table(
+        [row for item in items for row in item.table_rows()],
+        [used for item in items for used in item.table_buffers()],
+        plan,
+    )
+    table = with_prefetches(
+        table,
+        uses,
+        [len(item.table_rows()) for item in items],
+        assembly.sizes,
+        plan.offsets,
+        plan.elements * dtype.itemsize,
+        dtype.itemsize,
+    )
+    tables = (table,)
+    if divided is not None:
+        tables = tuple(
+            _table([row for row, _ in part], [used for _, used in part], plan)
+            for part in divided
         )
     planned = perf_counter()
 
@@ -125,8 +153,9 @@ def lower(graph: Graph, dtype: np.dtype) -> Program:
 
     return Program(
         table=table,
+        tables=tables,
         lists=assembly.list_array(),
-        nodes=_nodes_of(table, assembly.nodes),
+        nodes=_nodes_of(table, items),
         constants=tuple((int(plan.offsets[b]), v) for b, v in assembly.constants),
         inputs=tuple(map(slot, inputs, graph.inputs)),
         outputs=tuple(map(slot, outputs, graph.outputs)),
@@ -136,9 +165,23 @@ def lower(graph: Graph, dtype: np.dtype) -> Program:
     )
 
 
-def _nodes_of(table: np.ndarray, nodes: Sequence[int]) -> np.ndarray:
-    """The node of each row of the table; rows that only fetch ahead have none."""
+def _table(
+    rows: Sequence[list[int]],
+    buffers: Sequence[tuple[int, int, int, int]],
+    plan: Plan,
+) -> np.ndarray:
+    """The instructions as int64 (count, WIDTH), with places in the arena."""
+    table = np.array(rows, dtype=np.int64).reshape(-1, WIDTH)
+    if rows:
+        bases = np.append(plan.offsets, 0)  # buffer −1 is "none": offset 0
+        table[:, [OUT, A, B, C]] += bases[np.array(buffers)]
+    return table
+
+
+def _nodes_of(table: np.ndarray, items: Sequence[Item]) -> np.ndarray:
+    """The node of each row of the table; heads, and rows that fetch ahead, have none."""
     found = np.full(len(table), NONE, np.int64)
+    nodes = [node for item in items for node in item.table_nodes()]
     found[table[:, OPCODE] != OPCODES.get("prefetch")] = nodes
     return found
 

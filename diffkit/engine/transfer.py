@@ -6,15 +6,16 @@ are the same mechanism with other plans.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from diffkit.engine import enter, native_arrays
 from diffkit.engine.cache import address, direct
 from diffkit.engine.program import Program, Slot
+from diffkit.engine.workspace import Workspace, Workspaces
 
 # What can be read into an arena of either dtype; others go through Python.
 CONVERSIONS = {
@@ -57,16 +58,6 @@ class Settings:
     finite: bool = False
 
 
-class Workspaces(Protocol):
-    """Whatever lends out the program's arenas."""
-
-    free: list[Any]
-
-    def borrow(self) -> Any:
-        """One that no other call is using; it is given back by `free.append`."""
-        ...
-
-
 class Transfer:
     """A native call of a program on the arrays of one list.
 
@@ -89,10 +80,20 @@ class Transfer:
             *_kinds(read, program.inputs, native_arrays.READ_FLAGS),
             *_kinds(written, program.outputs, native_arrays.WRITE_FLAGS),
         ]
-        copies_in = _copies(read, program.inputs, program.dtype, 0)
-        copies_out = _copies(written, program.outputs, program.dtype, len(read))
+        # A call that promises to write nothing in some case may not write in place.
+        in_place = not (settings.apart and settings.finite)
+        references = _References(program)
+        copies_in = _copies(
+            read, program.inputs, program.dtype, 0, references.of_inputs
+        )
+        copies_out = _copies(
+            *(written, program.outputs, program.dtype, len(read)),
+            references.of_outputs if in_place else {},
+        )
         # The plan holds the addresses of these: they live as long as it does.
-        self._tables = [_table(rows) for rows in (kinds, copies_in, copies_out)]
+        self._tables = [
+            _table(rows) for rows in (kinds, copies_in, copies_out, references.rows)
+        ]
         self._plan = np.zeros(enter.PLAN_WIDTH, np.int64)
         self._plan[enter.RUN] = address(program.dtype.name)
         self._plan[enter.ITEM_BYTES] = program.dtype.itemsize
@@ -101,18 +102,22 @@ class Transfer:
         self._plan[enter.READ] = len(read)
         self._plan[enter.APART] = settings.apart
         self._plan[enter.FINITE] = program.outputs[0].start if settings.finite else -1
-        places = (enter.KINDS, enter.COPIES_IN, enter.COPIES_OUT)
+        places = (enter.KINDS, enter.COPIES_IN, enter.COPIES_OUT, enter.REFERENCES)
         for place, table in zip(places, self._tables, strict=True):
             self._plan[place] = table.ctypes.data
         self._plan[enter.KIND_WIDTH] = self._tables[0].shape[1]
         self._plan[enter.COPIES_IN_COUNT] = len(copies_in)
         self._plan[enter.COPIES_OUT_COUNT] = len(copies_out)
+        self._plan[enter.REFERENCES_COUNT] = len(references.rows)
         self._address = int(self._plan.ctypes.data)
+        self._shared = len(program.tables) > 1
+        if self._shared:
+            self._before, self._after = self._steps()
 
     def __call__(self, arrays: list[Any]) -> bool:
         workspace = self._borrow()
         try:
-            return not self._enter(workspace.address, self._address, id(arrays))
+            return not self._entered(workspace, id(arrays))
         finally:
             self._free.append(workspace)
 
@@ -121,6 +126,8 @@ class Transfer:
 
         What is written need not hold the first output.
         """
+        if self._shared:
+            return self._shared_value
         # A closure finds all that a call needs faster than attributes. It keeps the
         # transfer, and with it the tables that the plan points to.
         run, plan = self._enter, self._address
@@ -139,6 +146,46 @@ class Transfer:
                 give_back(workspace)
 
         return value
+
+    def _shared_value(self, arrays: list[Any]) -> Any:
+        workspace = self._borrow()
+        try:
+            status = self._entered(workspace, id(arrays))
+            return None if status else workspace.first[()]
+        finally:
+            self._free.append(workspace)
+
+    def _entered(self, workspace: Workspace, arrays: int) -> int:
+        """Copy in, run, copy out; where threads share the run, in three steps."""
+        if not self._shared:
+            return self._enter(workspace.address, self._address, arrays)
+        status = self._enter(workspace.address, self._before, arrays)
+        if status:
+            return status
+        workspace.run()
+        return self._enter(workspace.address, self._after, arrays)
+
+    def _steps(self) -> tuple[int, int]:
+        """The plans of what comes before and after a run."""
+        before, after = self._plan.copy(), self._plan.copy()
+        before[enter.RUN] = after[enter.RUN] = 0
+        before[enter.FINITE], before[enter.COPIES_OUT_COUNT] = -1, 0
+        after[[enter.APART, enter.COPIES_IN_COUNT, enter.REFERENCES_COUNT]] = 0
+        self._tables += [before, after]
+        return int(before.ctypes.data), int(after.ctypes.data)
+
+
+class _References:
+    """A row for every large input and output: in the arena, until it is said where."""
+
+    def __init__(self, program: Program) -> None:
+        slots = [*program.inputs, *program.outputs]
+        large = {p: slot for p, slot in enumerate(slots) if program.is_large(slot)}
+        by_slot = {p: [p, -1, 0, slot.start] for p, slot in large.items()}
+        count = len(program.inputs)
+        self.rows = list(by_slot.values())
+        self.of_inputs = {p: row for p, row in by_slot.items() if p < count}
+        self.of_outputs = {p - count: r for p, r in by_slot.items() if p >= count}
 
 
 def can_transfer(
@@ -172,9 +219,17 @@ def _kinds(parts: Sequence[Part], slots: Sequence[Slot], flags: int) -> list[lis
 
 
 def _copies(
-    parts: Sequence[Part], slots: Sequence[Slot], dtype: np.dtype, first: int
+    parts: Sequence[Part],
+    slots: Sequence[Slot],
+    dtype: np.dtype,
+    first: int,
+    large: Mapping[int, list[int]],
 ) -> list[list[int]]:
-    """A row for each stretch; those that are neighbours on both sides are one."""
+    """A row for each stretch; those that are neighbours on both sides are one.
+
+    What is `large` is not copied where it need not be converted: its reference is told
+    which array it is in.
+    """
     rows: list[list[int]] = []
     for number, part in enumerate(parts, start=first):
         conversion = enter.SAME if part.dtype == dtype else CONVERSIONS[part.dtype]
@@ -182,8 +237,12 @@ def _copies(
         for position in part.positions:
             slot = slots[position]
             row = [number, offset, slot.start, slot.elements, conversion]
+            if conversion == enter.SAME and position in large:
+                large[position][enter.REFERENCE_ARRAY] = number
+                large[position][enter.REFERENCE_OFFSET] = offset
+                row[enter.COPY_ELEMENTS] = 0
             offset += slot.elements
-            if not slot.elements:
+            if not row[enter.COPY_ELEMENTS]:
                 continue
             if rows and _continues(rows[-1], row):
                 rows[-1][enter.COPY_ELEMENTS] += slot.elements

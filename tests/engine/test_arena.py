@@ -23,7 +23,7 @@ def demands(draw):
             st.lists(st.integers(0, inputs + k - 1), min_size=1, max_size=3)
         )
         uses.append((inputs + k, *operands))
-        in_place.append(tuple(operands) if draw(st.booleans()) else ())
+        in_place.append({inputs + k: tuple(operands)} if draw(st.booleans()) else {})
     outputs = draw(st.sets(st.integers(inputs, inputs + count - 1), max_size=3))
     return Demand(sizes, uses, in_place, range(inputs), (), sorted(outputs))
 
@@ -62,9 +62,11 @@ def test_outputs_lie_packed_at_the_end(demand):
 
 def test_dead_buffers_are_reused():
     uses = [(k + 1, k) for k in range(50)]
-    demand = Demand([100] * 51, uses, [()] * 50, [0], (), [50])
+    demand = Demand([100] * 51, uses, [{}] * 50, [0], (), [50])
     plan = plan_arena(demand, 8)
     assert plan.output_start - plan.workspace_start == 2 * 104
-    in_place = Demand([100] * 51, uses, [(k,) for k in range(50)], [0], (), [50])
+    in_place = Demand(
+        [100] * 51, uses, [{k + 1: (k,)} for k in range(50)], [0], (), [50]
+    )
     plan = plan_arena(in_place, 8)
     assert plan.output_start - plan.workspace_start == 104

@@ -208,14 +208,17 @@ MATMULS = [
     ((2, 1, 3, 4), (1, 6, 4, 5)),
     ((2, 5, 3, 4), (2, 1, 4, 5)),
     ((3, 70, 60), (3, 60, 80)),
+    ((391, 270), (270, 33)),
 ]
 
 
-@pytest.mark.parametrize("multiplier", ["tiles", "blas"])
+@pytest.mark.parametrize(
+    "multiplier", ["product_small", "product_packed", "product_blas"]
+)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("a, b", MATMULS)
 def test_matmul(dtype, a, b, multiplier, rng, monkeypatch):
-    monkeypatch.setattr(lower_linear, "CROSSOVER", 0 if multiplier == "blas" else 1e9)
+    monkeypatch.setattr(lower_linear, "multiplier", lambda *_: multiplier)
     for turned in ([False, False], [True, False], [False, True], [True, True]):
         graph = one_row("matmul", [a, b], turned)
         leaves = random_leaves(graph, rng)

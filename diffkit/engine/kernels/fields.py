@@ -47,6 +47,19 @@ B_COLUMN: Final = 11
 STACK: Final = 12
 A_STACK: Final = 13
 B_STACK: Final = 14
+# Packed products: elements from one row of out to the next; c is room for the packs.
+OUT_ROW: Final = 15
+
+# A group of instructions run block by block: the head says how many follow it, and how
+# far they are walked at a time: rows of the outer loop, or elements of the inner one.
+MEMBERS: Final = 5
+LENGTH: Final = 6
+STEP: Final = 7
+ALONG_INNER: Final = 8
+# Of its members: which of out, a, b and c (bits 0 to 3) lie in room for one block; and
+# for a sum over the outer loop, the kernel that goes on with it (0 for all others).
+ROOM: Final = 13
+GOES_ON: Final = 14
 
 # Copies, and inner products: so many elements. `LIST` is where the dimensions, steps
 # or indices start in the index lists.

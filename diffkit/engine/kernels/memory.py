@@ -120,21 +120,24 @@ def store(typingctx, pointer, index, value):
     return types.void(pointer, types.int64, value), codegen
 
 
+def prefetch(builder, place, locality=2):
+    """Emit a prefetch of a line, into the second-level cache (2) or the first (3)."""
+    byte, small = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, small, small, small])
+    name = "llvm.prefetch.p0"
+    function = builder.module.globals.get(name)
+    if function is None:
+        function = ir.Function(builder.module, kind, name)
+    read, wanted, data = (ir.Constant(small, n) for n in (0, locality, 1))
+    builder.call(function, [builder.bitcast(place, byte), read, wanted, data])
+
+
 @intrinsic
 def fetch(typingctx, pointer, index):
     """A hint that the line of `pointer[index]` will be wanted; never faults."""
 
     def codegen(context, builder, signature, arguments):
-        byte = ir.IntType(8).as_pointer()
-        place = builder.gep(arguments[0], [arguments[1]])
-        small = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, small, small, small])
-        name = "llvm.prefetch.p0"
-        function = builder.module.globals.get(name)
-        if function is None:
-            function = ir.Function(builder.module, kind, name)
-        read, second_level, data = (ir.Constant(small, n) for n in (0, 2, 1))
-        builder.call(function, [builder.bitcast(place, byte), read, second_level, data])
+        prefetch(builder, builder.gep(arguments[0], [arguments[1]]))
         return context.get_dummy_value()
 
     return types.void(pointer, types.int64), codegen

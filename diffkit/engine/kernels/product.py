@@ -1,7 +1,8 @@
-"""Products of matrices: register tiles of our own for small ones, BLAS for large ones.
+"""Products of matrices: who multiplies, small ones in register tiles, BLAS for others.
 
-Lowering chooses (`CROSSOVER`). Operands have any row and column stride, so transposed
-matrices are never copied for BLAS; our tiles want the rows of b along memory.
+Lowering asks `multiplier`. Operands have any row and column stride, so
+transposed matrices are never copied for BLAS, nor for packed products (`packed.py`);
+our small tiles want the rows of b along memory.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from typing import Final
 
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.np.linalg import ensure_blas
 
@@ -34,129 +34,30 @@ from diffkit.engine.kernels.memory import (
     number,
     offset_pointer,
 )
+from diffkit.engine.kernels.tile import TALL_ROWS, VECTOR_BYTES, lanes_of, tile
 
-# Products of at most this many multiplications run in our own tiles. Measured with
-# SciPy's OpenBLAS 0.3 on AVX-512, one thread, float64: tiles 118 GFLOP/s from 32³ to
-# 128³ and 98 at 256³, BLAS 39 to 52; at 128×784×512, out of the second-level cache,
-# 46 against 42 and falling.
-CROSSOVER: Final = 256 * 256 * 256
-
-
-def _registers() -> tuple[int, int]:
-    """Bytes of the widest vector register, and rows of a tile that registers hold."""
-    try:
-        features = get_host_cpu_features()
-    except RuntimeError:  # LLVM cannot tell on this system: what every CPU has.
-        return 16, 4
-    if features.get("avx512f"):
-        return 64, 8
-    if features.get("avx"):
-        return 32, 4
-    return 16, 8 if features.get("neon") else 4
+# Where a tile of 8 rows by two registers fits the register file, panels of our own are
+# faster than BLAS. Measured with SciPy's OpenBLAS 0.3 on AVX-512, one thread, float64,
+# GFLOP/s of tiles / panels / BLAS: 128³ 78/67/51, 200³ 81/71/62, 128×512×512 28/54/55,
+# 64×784×512 27/61/49, 512³ 30/66/64; of few rows or columns: 8×1024×1024 24/19/14,
+# 16×1024×1024 21/41/25, 1024×1024×16 62/32/30, 784×32×512 38/53/35.
+PACKS: Final = VECTOR_BYTES == 64
+PACKED_MULTIPLICATIONS: Final = 160**3
+PACKED_ROWS: Final = 16
+PACKED_COLUMNS: Final = 32
+# Elsewhere larger products than this are BLAS's.
+BLAS_MULTIPLICATIONS: Final = 256**3
 
 
-VECTOR_BYTES, TALL_ROWS = _registers()
-
-
-def _fmuladd(builder, x, y, z):
-    kind = x.type
-    name = f"llvm.fmuladd.v{kind.count}{'f64' if _bytes(kind.element) == 8 else 'f32'}"
-    function = builder.module.globals.get(name)
-    if function is None:
-        function = ir.Function(
-            builder.module, ir.FunctionType(kind, [kind, kind, kind]), name
-        )
-    return builder.call(function, [x, y, z])
-
-
-def _bytes(element):
-    return 8 if isinstance(element, ir.DoubleType) else 4
-
-
-def _splat(builder, scalar, lanes):
-    vector = ir.VectorType(scalar.type, lanes)
-    first = builder.insert_element(
-        ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
-    )
-    mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-    return builder.shuffle_vector(first, first, mask)
-
-
-def _tile(rows, vectors, vector_bytes):
-    """An intrinsic: out tile = a rows × b columns, accumulated in registers.
-
-    `rows` by `vectors` registers of columns; all of them exist. Written as LLVM vectors
-    because the loop vectoriser cannot keep a two-dimensional tile in registers.
-    """
-
-    @intrinsic
-    def run(typingctx, out, out_row, a, a_row, a_column, b, b_row, depth):
-        def codegen(context, builder, signature, arguments):
-            out, out_row, a, a_row, a_column, b, b_row, depth = arguments
-            element = context.get_value_type(signature.args[0].dtype)
-            lanes = max(vector_bytes // _bytes(element), 1)
-            vector = ir.VectorType(element, lanes)
-            whole = ir.IntType(64)
-            before = builder.block
-            loop = builder.append_basic_block("tile.loop")
-            after = builder.append_basic_block("tile.done")
-            zero = ir.Constant(whole, 0)
-            nothing = ir.Constant(vector, [0.0] * lanes)
-            rows_of_a = [
-                builder.gep(a, [builder.mul(a_row, ir.Constant(whole, r))])
-                for r in range(rows)
-            ]
-            builder.branch(loop)
-            builder.position_at_end(loop)
-            k = builder.phi(whole)
-            k.add_incoming(zero, before)
-            sums = [builder.phi(vector) for _ in range(rows * vectors)]
-            for s in sums:
-                s.add_incoming(nothing, before)
-            line = builder.gep(b, [builder.mul(k, b_row)])
-            lines = []
-            for v in range(vectors):
-                place = builder.gep(line, [ir.Constant(whole, v * lanes)])
-                place = builder.bitcast(place, vector.as_pointer())
-                lines.append(builder.load(place, align=_bytes(element)))
-            column = builder.mul(k, a_column)
-            news = []
-            for r in range(rows):
-                factor = builder.load(builder.gep(rows_of_a[r], [column]))
-                factor = _splat(builder, factor, lanes)
-                news += [
-                    _fmuladd(builder, factor, lines[v], sums[r * vectors + v])
-                    for v in range(vectors)
-                ]
-            following = builder.add(k, ir.Constant(whole, 1))
-            k.add_incoming(following, loop)
-            for s, new in zip(sums, news, strict=True):
-                s.add_incoming(new, loop)
-            builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
-            builder.position_at_end(after)
-            for r in range(rows):
-                start = builder.gep(out, [builder.mul(out_row, ir.Constant(whole, r))])
-                for v in range(vectors):
-                    place = builder.gep(start, [ir.Constant(whole, v * lanes)])
-                    place = builder.bitcast(place, vector.as_pointer())
-                    builder.store(news[r * vectors + v], place, align=_bytes(element))
-            return context.get_dummy_value()
-
-        size = types.int64
-        return types.void(out, size, a, size, size, b, size, size), codegen
-
-    return run
-
-
-@intrinsic
-def lanes_of(typingctx, pointer):
-    """Elements of the arena's dtype in one register."""
-
-    def codegen(context, builder, signature, arguments):
-        element = context.get_value_type(signature.args[0].dtype)
-        return ir.Constant(ir.IntType(64), VECTOR_BYTES // _bytes(element))
-
-    return types.int64(pointer), codegen
+def multiplier(rows: int, depth: int, columns: int) -> str:
+    """The kernel that multiplies (rows, depth) by (depth, columns) fastest."""
+    size = rows * depth * columns
+    if not PACKS:
+        return "product_blas" if size > BLAS_MULTIPLICATIONS else "product_small"
+    wide = rows >= PACKED_ROWS and columns >= PACKED_COLUMNS
+    if wide and size > PACKED_MULTIPLICATIONS:
+        return "product_packed"
+    return "product_small"
 
 
 @intrinsic
@@ -175,6 +76,7 @@ def blas_product(
         byte, whole = ir.IntType(8), ir.IntType(64)
         pointer = byte.as_pointer()
         element = context.get_value_type(signature.args[0].dtype)
+        is_double = isinstance(element, ir.DoubleType)
         kind = ir.FunctionType(
             ir.IntType(32),
             [
@@ -201,7 +103,7 @@ def blas_product(
         def bare(value):
             return builder.bitcast(value, pointer)
 
-        letter_of_kind = ir.Constant(byte, ord("d" if _bytes(element) == 8 else "s"))
+        letter_of_kind = ir.Constant(byte, ord("d" if is_double else "s"))
         builder.call(
             function,
             [
@@ -223,9 +125,9 @@ def _panel(vectors, vector_bytes):
     The last tile may overlap the one before: it computes some rows twice and alike,
     and needs no masks.
     """
-    tall = _tile(TALL_ROWS, vectors, vector_bytes)
-    short = _tile(4, vectors, vector_bytes)
-    flat = _tile(1, vectors, vector_bytes)
+    tall = tile(TALL_ROWS, vectors, vector_bytes)
+    short = tile(4, vectors, vector_bytes)
+    flat = tile(1, vectors, vector_bytes)
 
     @kernel
     def run(out, out_row, a, a_row, a_column, b, b_row, rows, depth):

@@ -115,6 +115,17 @@ smallest = reduction(_smaller, inf)
 
 
 @kernel
+def add_rows(arena, row, lists):
+    """out[j] = out[j] + Σ over r of a[r, j]: a sum over rows goes on."""
+    keep_apart()
+    for r in range(row[REDUCED]):
+        a = row[A] + r * row[A_STEP_REDUCED]
+        for j in range(row[INNER]):
+            # Read plainly: `load` may not see the store of the row before.
+            store(arena, row[OUT] + j, arena[row[OUT] + j] + load(arena, a + j))
+
+
+@kernel
 def mean(arena, row, lists):
     """The sum divided by the number of terms (0/0 for none, as NumPy has it)."""
     keep_apart()

@@ -9,12 +9,28 @@ from diffkit.engine.kernels.memory import (
     keep_apart,
     load,
     number,
+    offset_pointer,
     store,
 )
+from diffkit.engine.kernels.tile import TURN, turn
 
 # Side of the square tiles in which a transposing copy walks, so that both the rows
 # read and the rows written stay in cache.
 TILE = 16
+
+
+@kernel
+def _turned(out, out_row, a, a_row, rows, columns):
+    """out[i, j] = a[j, i], both with their columns along memory."""
+    whole_rows = rows - rows % TURN
+    whole_columns = columns - columns % TURN
+    for i in range(0, whole_rows, TURN):
+        for j in range(0, whole_columns, TURN):
+            corner = offset_pointer(out, i * out_row + j)
+            turn(corner, out_row, offset_pointer(a, j * a_row + i), a_row)
+    for i in range(rows):
+        for j in range(whole_columns if i < whole_rows else 0, columns):
+            out[i * out_row + j] = a[j * a_row + i]
 
 
 def strided(accumulate):
@@ -56,6 +72,9 @@ def strided(accumulate):
                         if accumulate:
                             value = value + arena[y + j]
                         store(arena, y + j, value)
+            elif not accumulate and a_row == 1 and out_column == 1:
+                target, source = offset_pointer(arena, out), offset_pointer(arena, a)
+                _turned(target, out_row, source, a_column, rows, columns)
             else:
                 for first_row in range(0, rows, TILE):
                     for first in range(0, columns, TILE):
