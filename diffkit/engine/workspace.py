@@ -8,6 +8,8 @@ fields that say where those lie (`enter.py` writes them).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from diffkit.engine import enter, loop
@@ -54,7 +56,7 @@ class Workspace:
             self.arena[slot.start : slot.start + slot.elements].reshape(slot.shape)
             for slot in program.outputs
         ]
-        self.first = self.outputs[0] if self.outputs else None
+        self.first: Any = self.outputs[0] if self.outputs else None
         self._run = direct(program.dtype.name)
         self._originals = self._tables = program.tables
         self._point(program)
