@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from diffkit.backends import Backend, Compiled, Direct, Form, Info, OffersDirect
+from diffkit.backends.fresh import fresh_array
 from diffkit.engine import By, Machine, profile_machine
 from diffkit.errors import BackendError, ShapeError
 from diffkit.graph import trees
@@ -38,9 +39,6 @@ __all__ = [
     "trace_inputs",
     "trace_program",
 ]
-
-# By a name of this module: one look-up less in calls that take microseconds.
-_empty = np.empty
 
 
 class Prepared:
@@ -107,7 +105,7 @@ class Prepared:
                 given = self._collect(args)
             except ValueError:
                 given = self.leaves(args)  # which says what differs
-            results = [*map(_empty, direct.shapes, direct.dtypes)]
+            results = direct.fresh()
             value = direct.call([*given, *results])
             if value is not None:
                 if self._aux_tree is None:
@@ -154,7 +152,7 @@ class Prepared:
                 if value is not None:
                     return value, gradient
             else:
-                aux = [*map(_empty, direct.shapes, direct.dtypes)]
+                aux = direct.fresh()
                 value = direct.call([*given, gradient, *aux])
                 if value is not None:
                     return self._with_aux(value, aux), gradient
@@ -200,7 +198,7 @@ class Prepared:
                 if value is not None:
                     return value
             else:
-                aux = [*map(_empty, direct.shapes, direct.dtypes)]
+                aux = direct.fresh()
                 value = direct.call([*given, *wanted, *aux])
                 if value is not None:
                     return self._with_aux(value, aux)
@@ -333,7 +331,7 @@ class Prepared:
 
     @cached_property
     def _empty_vector(self) -> Callable[[], np.ndarray]:
-        return partial(_empty, self._packing.size, self.dtype)
+        return fresh_array((self._packing.size,), self.dtype)
 
     @cached_property
     def _direct_into(self) -> Direct | None:

@@ -72,9 +72,7 @@ class Autodiff:
         check_dtype(self.name, self.capabilities, dtype)
         transform = partial(reverse, checkpoint=self.checkpoint)
         try:
-            derived = Derived.by(
-                transform, program, self.runtime, dtype, self.threads
-            )
+            derived = Derived.by(transform, program, self.runtime, dtype, self.threads)
         except ArenaTooLargeError as refused:
             raise ArenaTooLargeError(
                 refused.what,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
+from diffkit.backends.fresh import fresh_arrays
 from diffkit.errors import BackendError
 from diffkit.graph import Graph
 
@@ -122,12 +123,17 @@ class Direct:
 
     `call` takes one list: the arrays that are read, then those that are written, of
     these shapes and dtypes. It returns the value; or None, with nothing written, where
-    an array does not fit natively (it may still fit for Python).
+    an array does not fit natively (it may still fit for Python). `fresh` makes arrays
+    of those shapes and dtypes.
     """
 
     call: Callable[[list[Any]], Any]
     shapes: Sequence[tuple[int, ...]]
     dtypes: Sequence[np.dtype]
+    fresh: Callable[[], list[np.ndarray]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fresh", fresh_arrays(self.shapes, self.dtypes))
 
     def after(self, count: int) -> Direct:
         """The same call, with the shapes and dtypes of what follows `count` results."""

@@ -57,7 +57,7 @@ def test_arrays_anywhere_give_what_copies_give(count, dtype, all_large):
             through_python[0] = np.repeat(before[0], 2, axis=0)[::2]
             same_bits(machine(through_python), got)
             same_bits(leaves, before)
-            native += machine._one_by_one is not None
+            native += machine._fitting(leaves) is not None
             del leaves
     assert native == 3 * seeds
 
