@@ -179,7 +179,7 @@ def _table(
 
 
 def _nodes_of(table: np.ndarray, items: Sequence[Item]) -> np.ndarray:
-    """The node of each row of the table; heads, and rows that fetch ahead, have none."""
+    """The node of each row of the table; heads and fetches ahead have none."""
     found = np.full(len(table), NONE, np.int64)
     nodes = [node for item in items for node in item.table_nodes()]
     found[table[:, OPCODE] != OPCODES.get("prefetch")] = nodes
