@@ -83,7 +83,7 @@ def cost_of(row: np.ndarray, lists: np.ndarray, item_bytes: int) -> Cost:
     Flops do not depend on the data: a function of n elements costs n times the flops of
     its op, whatever the elements are.
     """
-    name = kernel_of(row)
+    name = "sum" if kernel_of(row) == "add_rows" else kernel_of(row)
     fields = [int(field) for field in row]
     if name.startswith("product"):
         flops, read, written = _product(fields)
