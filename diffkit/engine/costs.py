@@ -191,4 +191,4 @@ _MOVES: dict[str, Callable[[list[int], np.ndarray, int], Cost]] = {
     "scatter": _scattered,
 }
 #: Kernels that compute nothing and move nothing that another does not move.
-FREE = frozenset({"prefetch", "clock"})
+FREE = frozenset({"prefetch", "clock", "barrier"})

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diffkit.engine import compile_graph, lower_linear, prefetch
+from diffkit.engine import compile_graph, fusion, lower_linear, prefetch
 from diffkit.engine.kernels import KERNELS, OPCODES
-from diffkit.engine.kernels.fields import OPCODE
+from diffkit.engine.kernels.fields import GOES_ON, OPCODE
 from diffkit.graph import Builder, Graph, trace
 from diffkit.interpret.numpy import evaluate
 from diffkit.ops import TABLE
@@ -57,7 +57,8 @@ BINARY = [n for n in KERNELS if n in TABLE and TABLE[n].arity == 2]
 BINARY = [n for n in BINARY if TABLE[n].family == "elementwise"]
 REDUCTIONS = ["sum", "mean", "prod", "max", "min", "logsumexp"]
 # NumPy's own zeros have either sign here, by its CPU's instructions or by its BLAS.
-SIGNLESS = {"maximum", "minimum", "max", "min", "relu", "product_small", "product_blas"}
+SIGNLESS = {"maximum", "minimum", "max", "min", "relu"}
+SIGNLESS |= {"product_small", "product_packed", "product_blas"}
 
 
 def traced(f: Callable[..., Any], *leaves: np.ndarray) -> Case:
@@ -114,6 +115,14 @@ def reduction(name: str) -> list[Case]:
             graph = one_row(name, [x.shape], [turned], axes=axes, keepdims=False)
             cases.append((graph, [x.T.copy() if turned else x]))
     return cases
+
+
+def rows_of_a_group() -> list[Case]:
+    """A sum over rows that goes on from block to block."""
+    return [
+        traced(lambda x: (np.sum(-x, axis=0), -x), x)
+        for x in (ROWS, LONG_ROWS, ROWS.T.copy(), LONG_ROWS.T.copy())
+    ]
 
 
 def inner_product() -> list[Case]:
@@ -196,7 +205,9 @@ CASES: dict[str, Callable[[], list[Case]]] = {
     "inner_product": inner_product,
     "cumsum": cumsum,
     "product_small": matmul,
+    "product_packed": matmul,
     "product_blas": matmul,
+    "add_rows": rows_of_a_group,
     "copy": moves,
     "accumulate": accumulated,
     "fill_zero": scattered,
@@ -221,21 +232,24 @@ def assert_as_numpy(got: np.ndarray, expected: np.ndarray, signed: bool) -> None
 
 
 def test_every_kernel_is_tested_here():
-    numberless = {"clock"}  # writes the time, and reads nothing
+    numberless = {"clock", "barrier"}  # write a time or a count, and read no number
     assert set(CASES) == set(KERNELS) - numberless
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CASES)
 def test_special_values_are_as_numpy_has_them(name, dtype, monkeypatch):
-    if name == "product_blas":
-        monkeypatch.setattr(lower_linear, "CROSSOVER", 0)
+    if name.startswith("product"):
+        monkeypatch.setattr(lower_linear, "multiplier", lambda *_: name)
+    if name == "add_rows":
+        monkeypatch.setattr(fusion, "BLOCK", 2)
+        monkeypatch.setattr(fusion, "LEAST", 4)
     if name == "prefetch":
         monkeypatch.setattr(prefetch, "COLD_BYTES", 100)
     met = False
     for graph, leaves in CASES[name]():
         machine = compile_graph(graph, dtype)
-        met |= OPCODES[name] in machine.program.table[:, OPCODE]
+        met |= OPCODES[name] in machine.program.table[:, [OPCODE, GOES_ON]]
         got = machine(leaves)
         expected = evaluate(graph, leaves, dtype=dtype)
         for mine, theirs in zip(got, expected, strict=True):
