@@ -160,7 +160,7 @@ def test_neighbours_are_copied_at_once_and_nothing_is_no_copy():
         [Part(FLOAT64, everything, vector=True)],
     )
     assert transfer is not None
-    _, copies_in, copies_out = transfer._tables
+    _, copies_in, copies_out, _ = transfer._tables
     sizes = copies_out[:, enter.COPY_ELEMENTS]
     assert sizes.tolist() == [25]  # outputs lie packed
     assert copies_in[:, enter.COPY_ELEMENTS].sum() == 25
