@@ -49,7 +49,7 @@ WORDS = ("op", "node", "direction", "shape")
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="Runs that are timed; medians are shown.",
+    help="Runs that are timed; shown are medians over the faster half.",
 )
 @click.option(
     "--csv",
@@ -119,7 +119,8 @@ def _summary(profile: pd.DataFrame) -> str:
     facts = profile.attrs
     return (
         f"a call takes {seconds(facts['call_seconds'])}, the program in it "
-        f"{seconds(facts['run_seconds'])} (medians of {facts['repeats']} runs; "
+        f"{seconds(facts['run_seconds'])} (medians, the faster half of "
+        f"{facts['repeats']} runs; "
         f"{seconds(facts['clock_seconds'])} for each reading of the clock taken off)"
     )
 

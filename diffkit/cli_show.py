@@ -26,7 +26,8 @@ def table(
     """Print a table; columns from ``numbers_from`` on are set flush right."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for place, name in enumerate(header):
-        shown.add_column(name, justify="right" if place >= numbers_from else "left")
+        justify = "right" if place >= numbers_from else "left"
+        shown.add_column(name, justify=justify, overflow="fold")  # nothing is cut
     for line in lines:
         shown.add_row(*line)
     _console().print(shown, markup=False)

@@ -234,8 +234,9 @@ class Prepared:
         beside its instructions (below zero where a processor overlaps them), and what a
         call takes beside the run: checks, and copies in and out.
 
-        All are medians over `repeats` runs, in arenas of their own: later calls are as
-        if there had been no profile. `by="op"` adds up lines with one kernel.
+        All are medians over the faster half of `repeats` runs, in arenas of their own:
+        later calls are as if there had been no profile. Of several threads the program
+        is run by one. `by="op"` adds up lines with one kernel.
 
         Raises BackendError for a backend that runs no single program on the engine, and
         what `prepared(*args)` raises.
