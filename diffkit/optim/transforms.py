@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -149,14 +149,16 @@ def global_norm(tree: Any) -> float:
         return 0.0
     # As one vector, so that the sum does not depend on how it was cut into leaves.
     vector = leaves[0] if len(leaves) == 1 else np.concatenate(leaves)
-    largest = float(np.max(np.abs(vector), initial=0.0))
-    if not 1e-100 < largest < 1e100:  # Squares would leave the range, or it is NaN.
-        if largest == 0 or not isfinite(largest):
-            return largest
-        vector = vector.astype(np.float64) / largest
-        return largest * float(np.sqrt(np.dot(vector, vector)))
     vector = vector.astype(np.float64, copy=False)
-    return float(np.sqrt(np.dot(vector, vector)))
+    squares = float(np.dot(vector, vector))
+    if 1e-200 < squares < 1e200:
+        return sqrt(squares)
+    # Squares left the range, or nearly; or all is zero, or something is not finite.
+    largest = float(np.max(np.abs(vector), initial=0.0))
+    if largest == 0 or not isfinite(largest):
+        return largest
+    vector = vector / largest
+    return largest * sqrt(float(np.dot(vector, vector)))
 
 
 def _stateless(rule: str, numbers: Numbers, name: str) -> Optimizer:
