@@ -150,7 +150,8 @@ def global_norm(tree: Any) -> float:
     # As one vector, so that the sum does not depend on how it was cut into leaves.
     vector = leaves[0] if len(leaves) == 1 else np.concatenate(leaves)
     vector = vector.astype(np.float64, copy=False)
-    squares = float(np.dot(vector, vector))
+    with np.errstate(all="ignore"):
+        squares = float(np.dot(vector, vector))
     if 1e-200 < squares < 1e200:
         return sqrt(squares)
     # Squares left the range, or nearly; or all is zero, or something is not finite.
