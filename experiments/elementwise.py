@@ -21,6 +21,7 @@ from scipy.special import expit
 
 from diffkit import measure, report
 from diffkit.backends.runtime import make_runner
+from diffkit.engine.vector_math import BOUNDS
 from diffkit.graph import Builder, Graph
 from diffkit.interpret.exact import certify
 from diffkit.interpret.ulps import ulps
@@ -51,18 +52,10 @@ PLACES: Mapping[str, int] = {
 FIRST = "first-level cache"
 #: What the quick cases take from memory, which costs seconds.
 QUICK = ("exp", "tanh", "add")
-#: Bounds that `diffkit/engine/vector_math.py` documents, in ulps; arithmetic is rounded
-#: once, by IEEE 754.
+#: Documented bounds in ulps; arithmetic is rounded once, as IEEE 754 has it.
 DOCUMENTED: Mapping[str, Mapping[str, float]] = {
-    "float64": {
-        "exp": 1.0,
-        "tanh": 2.5,
-        "sigmoid": 2.5,
-        "log": 1.0,
-        "add": 0.5,
-        "multiply": 0.5,
-    },
-    "float32": {**dict.fromkeys(FUNCTIONS, 0.5001), "add": 0.5, "multiply": 0.5},
+    dtype: {op: BOUNDS[op][place] if op in BOUNDS else 0.5 for op in NUMPY}
+    for place, dtype in enumerate(DTYPES)
 }
 #: Nanoseconds an element that are to be reached, in the first-level cache.
 GOALS: Mapping[tuple[str, str], measure.Goal] = {

@@ -48,6 +48,13 @@ ALONE: Mapping[str, Library] = {
         package="torch",
         warmed=False,
     ),
+    "casadi_compiled": Library(
+        "CasADi, compiled",
+        "casadi",
+        {"compiled": True},
+        runtime="casadi",
+        package="casadi",
+    ),
     "scipy": Library("SciPy", "scipy"),
     "numdifftools": Library("numdifftools", "numdifftools", package="numdifftools"),
 }
@@ -96,6 +103,10 @@ QUICK = (
 ASKED: Mapping[str, Mapping[Mode, tuple[str, ...]]] = {
     "torch_compile": {"quick": ("10-64-32-1",), "full": tuple(NETWORKS)},
     "casadi": {"quick": (), "full": ("784-512-512-10",)},
+    "casadi_compiled": {
+        "quick": ("2-8-1",),
+        "full": ("2-8-1", "10-64-32-1", "64-128-10"),
+    },
     "scipy": {"quick": ("2-8-1",), "full": tuple(NETWORKS)},
     "numdifftools": {"quick": ("2-8-1",), "full": tuple(NETWORKS)},
 }

@@ -226,6 +226,45 @@ def test_casadi_s_two_forms_agree():
         close(results[0][1], results[1][1], 1e-12)
 
 
+def test_casadi_in_c_agrees(rng):
+    available("casadi")
+    w, x = rng.normal(size=(3, 2)), rng.normal(size=(4, 3))
+
+    def f(w, x):
+        hidden = np.tanh(x @ w)
+        return np.mean(hidden), hidden
+
+    try:
+        prepared = dk.prepare(
+            f, w, x, backend=dk.get_backend("casadi", compiled=True), has_aux=True
+        )
+    except errors.BackendError as problem:  # no C compiler here
+        pytest.skip(str(problem))
+    (value, hidden), gradient = prepared(w, x)
+    (true, true_hidden), true_gradient = dk.value_and_grad(f, has_aux=True)(w, x)
+    assert value == pytest.approx(true, rel=1e-14)
+    np.testing.assert_allclose(hidden, true_hidden, rtol=1e-14)
+    np.testing.assert_allclose(gradient, true_gradient, rtol=1e-13)
+    assert prepared.value(w, x) == pytest.approx(true, rel=1e-14)
+    assert prepared.info.seconds["compile"] > 0
+    assert prepared.info.details["casadi_nodes"] > 0
+
+
+def test_casadi_in_c_without_a_compiler_or_with_a_broken_one_says_so(
+    monkeypatch, tmp_path
+):
+    available("casadi")
+    backend = dk.get_backend("casadi", compiled=True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(errors.BackendError, match="needs a compiler"):
+        dk.prepare(lambda w: np.sum(w), np.ones(2), backend=backend)
+    broken = tmp_path / "cc"
+    broken.write_text("#!/bin/sh\necho planted >&2\nexit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(errors.BackendError, match="cannot compile .* planted"):
+        dk.prepare(lambda w: np.sum(w), np.ones(2), backend=backend)
+
+
 def test_torch_keeps_the_user_s_number_of_threads():
     available("torch")
     torch = pytest.importorskip("torch")

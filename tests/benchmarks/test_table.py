@@ -21,7 +21,8 @@ from diffkit.prepared import Prepared
 
 PATH = Path(__file__).resolve().parents[2] / "experiments" / "peers.py"
 PEERS = load_file(PATH)
-LIBRARIES = {**PEERS.TOGETHER, "torch_compile": PEERS.ALONE["torch_compile"]}
+COMPILERS = ("torch_compile", "casadi_compiled")
+LIBRARIES = {**PEERS.TOGETHER, **{way: PEERS.ALONE[way] for way in COMPILERS}}
 #: Compiled for minutes all together: on some networks only.
 COMPILED = ("2-8-1", "10-64-32-1", "784-512-512-10")
 CASES = {
@@ -44,10 +45,10 @@ def skip_what_cannot_run(way, column):
     package = LIBRARIES[way].package if way in LIBRARIES else None
     if package is not None and not installed(package):
         pytest.skip(str(MissingDependencyError(package, "This comparison", package)))
-    if way == "casadi" and (reason := PEERS.without_casadi(network, dtype)):
+    if way.startswith("casadi") and (reason := PEERS.without_casadi(network, dtype)):
         pytest.skip(reason)
-    if way == "torch_compile" and (network not in COMPILED or dtype != PEERS.DOUBLE):
-        pytest.skip(f"torch.compile is measured on {', '.join(COMPILED)}")
+    if way in COMPILERS and (network not in COMPILED or dtype != PEERS.DOUBLE):
+        pytest.skip(f"compilers are measured on {', '.join(COMPILED)}")
     if way == FLAT and not hasattr(Prepared, "flat"):
         pytest.skip("this version has no call of a flat vector")
 
