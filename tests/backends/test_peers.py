@@ -261,7 +261,7 @@ def test_casadi_in_c_without_a_compiler_or_with_a_broken_one_says_so(
     broken = tmp_path / "cc"
     broken.write_text("#!/bin/sh\necho planted >&2\nexit 1\n")
     broken.chmod(0o755)
-    with pytest.raises(errors.BackendError, match="cannot compile .* planted"):
+    with pytest.raises(errors.BackendError, match=r"cannot compile .* planted"):
         dk.prepare(lambda w: np.sum(w), np.ones(2), backend=backend)
 
 
