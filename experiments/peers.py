@@ -533,7 +533,8 @@ def _spread(
     if not metric.endswith("_ratio") or len(set(samples)) < 3:
         return ""
     low, high = measure.bootstrap_interval(samples)
-    return f" ± {50 * (high - low) / median(samples):.2g} %"
+    share = 50 * (high - low) / median(samples)
+    return f" ± {share:.0f} %" if share >= 10 else f" ± {share:.2g} %"
 
 
 def judged(rows: Sequence[Row]) -> list[tuple[str, ...]]:
