@@ -32,6 +32,9 @@ summing_scalar: Any = numba.njit(
 kernel: Any = numba.njit(fastmath=CONTRACT, error_model="numpy")
 rounding_kernel: Any = numba.njit(fastmath=False, error_model="numpy")
 summing_kernel: Any = numba.njit(fastmath=SUMMING, error_model="numpy")
+# Put into the entry point before anything is compiled: what is a function of its own
+# there is optimised with all that it calls, and then again in its caller.
+inlined: Any = numba.njit(error_model="numpy", inline="always")
 # The entry points: no strict typing of their decorator either.
 compile_native: Any = numba.njit
 # Numba's settings, which its stubs do not declare.

@@ -10,7 +10,7 @@ from typing import Any, Final
 from llvmlite import ir
 from numba.core import cgutils
 
-from diffkit.engine.jit import intrinsic, kernel
+from diffkit.engine.jit import inlined, intrinsic
 from diffkit.engine.jump import jump_table
 from diffkit.engine.kernels import BLOCKS, KERNELS
 from diffkit.engine.kernels.fields import (
@@ -67,12 +67,12 @@ def _own_row(typingctx, row):
     return row(row), codegen
 
 
-@kernel
+@inlined
 def _call(arena, row, lists):
     _call_kernel(row[OPCODE], arena, row, lists)
 
 
-@kernel
+@inlined
 def _shift(own, row, first, taken, along_inner):
     """The part of an instruction that begins at row or element `first`."""
     for f in range(WIDTH):
@@ -96,7 +96,7 @@ def _shift(own, row, first, taken, along_inner):
             own[OUT + k] += first * step
 
 
-@kernel
+@inlined
 def _run_blocks(arena, head, lists):
     """Run the members of a group, all of them for one block before the next."""
     own = _own_row(head)
@@ -109,7 +109,7 @@ def _run_blocks(arena, head, lists):
             _call(arena, own, lists)
 
 
-@kernel
+@inlined
 def _execute(arena, instructions, count, lists):
     i = 0
     while i < count:
@@ -122,7 +122,7 @@ def _execute(arena, instructions, count, lists):
         i += 1
 
 
-@kernel
+@inlined
 def _run(arena, control):
     instructions = int64_pointer(control[INSTRUCTIONS])
     lists = int64_pointer(control[LISTS])
