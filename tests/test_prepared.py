@@ -180,13 +180,13 @@ def test_any_memory_layout_gives_the_same():
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("inside", [1, 2])
 @pytest.mark.parametrize("threads", [2, 8])
-def test_concurrent_calls_give_the_bits_of_serial_ones(threads, dtype):
-    """All threads begin at once, on a network whose products are BLAS's too."""
+def test_concurrent_calls_give_the_bits_of_serial_ones(threads, inside, dtype):
+    """All callers begin at once, on a network whose large products are cut in parts."""
     loss, (params, x, y) = mlp([20, 300, 300, 1], batch=300)
-    prepared = dk.prepare(
-        loss, params, x, y, backend=dk.get_backend("autodiff", dtype=dtype)
-    )
+    backend = dk.get_backend("autodiff", dtype=dtype, threads=inside)
+    prepared = dk.prepare(loss, params, x, y, backend=backend)
     batches = [x * k for k in range(3 * threads)]
     alone = [bits(prepared(params, batch, y)) for batch in batches]
     values = [prepared.value(params, batch, y) for batch in batches]
@@ -204,6 +204,17 @@ def test_concurrent_calls_give_the_bits_of_serial_ones(threads, dtype):
         for first, found in enumerate(pool.map(work, range(threads))):
             assert [one for one, _ in found] == alone[first::threads]
             assert [value for _, value in found] == values[first::threads]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, True, "two", None])
+def test_a_number_of_threads_that_makes_no_sense(threads):
+    with pytest.raises(errors.UserInputError, match="is no number of threads"):
+        dk.get_backend("autodiff", threads=threads)
+
+
+def test_threads_need_the_engine():
+    with pytest.raises(errors.UserInputError, match="needs the engine"):
+        dk.get_backend("autodiff", threads=2, runtime="numpy")
 
 
 def bits(result):

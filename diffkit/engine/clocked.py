@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from diffkit.engine.kernels import OPCODES
-from diffkit.engine.kernels.fields import LIST, OPCODE, WIDTH, A, B
+from diffkit.engine.kernels.fields import ADDRESS, LIST, OPCODE, WHICH, WIDTH
 from diffkit.engine.machine import Machine
 from diffkit.engine.program import Program
 from diffkit.errors import ClockError
@@ -62,14 +62,14 @@ def _with_readings(program: Program, stops: Sequence[int]) -> tuple[Program, int
     start = len(program.lists)
     readings = np.zeros((len(before), WIDTH), np.int64)
     readings[:, OPCODE] = OPCODES["clock"]
-    readings[:, A] = address
-    readings[:, B] = which
+    readings[:, ADDRESS] = address
+    readings[:, WHICH] = which
     readings[:, LIST] = start + 2 * np.arange(len(before))
     table = np.insert(program.table, before, readings, axis=0)
     clocked = replace(
         program,
         table=table,
-        tables=(table,),
+        tables=(table,),  # one thread's, whatever the machine's number of threads
         lists=np.concatenate([program.lists, np.zeros(2 * len(before), np.int64)]),
         nodes=np.insert(program.nodes, before, -1),
     )

@@ -8,8 +8,8 @@ from math import prod
 
 import numpy as np
 
-from diffkit.engine.costs import cost_of, group_of, kernel_of
-from diffkit.engine.kernels.fields import COLUMNS, DEPTH, ROWS, STACK
+from diffkit.engine.costs import cost_of, group_cost, kernel_of
+from diffkit.engine.kernels.fields import COLUMNS, DEPTH, MEMBERS, ROWS, STACK
 from diffkit.engine.machine import Machine
 from diffkit.engine.peepholes import find_fusions
 from diffkit.graph import Graph, Node
@@ -20,8 +20,9 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One instruction (or a group that runs as one): `start` to `stop` of the table.
+    """One instruction, or a group that runs block by block: rows `start` to `stop`.
 
+    The ops of a group's members are joined by "+", their nodes by ";".
     `node` is what the graph computes there, with its operands: arguments by their
     names, results by their ops. `direction` is forward for what the value needs,
     "again" for what a checkpoint computes a second time, backward for the rest.
@@ -44,42 +45,39 @@ def lines_of(machine: Machine, primal: Sequence[int]) -> list[Line]:
     wanted = tuple(graph.outputs[p] for p in primal)
     forward = Graph(graph.nodes, graph.inputs, wanted).live()
     item_bytes = program.dtype.itemsize
-    lines = []
-    here = 0
+    lines, here = [], 0
     while here < len(program.table):
-        members = group_of(program.table[here])
-        first = here + (1 if members else 0)
-        stop = first + max(members, 1)
-        costs, nodes, shapes, directions = [], [], [], []
-        for place in range(first, stop):
-            row = program.table[place]
-            costs.append(cost_of(row, program.lists, item_bytes))
-            node = int(program.nodes[place])
-            if node < 0:
-                continue
-            nodes.append(words[node])
-            shapes.append(_shape(graph, graph.nodes[node], row, costs[-1].written))
-            again, needed = graph.nodes[node].again, forward[node]
-            directions.append("again" if again else "forward" if needed else "backward")
+        head = program.table[here]
+        if kernel_of(head) == "blocks":
+            start, stop = here + 1, here + 1 + int(head[MEMBERS])
+            cost = group_cost(program.table[start:stop], item_bytes)
+        else:
+            start, stop = here, here + 1
+            cost = cost_of(head, program.lists, item_bytes)
+        rows = program.table[start:stop]
+        places = [int(place) for place in program.nodes[start:stop] if place >= 0]
         lines.append(
             Line(
                 start=here,
                 stop=stop,
-                op=" + ".join(map(kernel_of, program.table[first:stop])),
-                node=_once(nodes),
-                direction=_once(directions),
-                shape=_once(shapes),
-                flops=sum(cost.flops for cost in costs),
-                bytes=sum(cost.bytes for cost in costs),
+                op=" + ".join(kernel_of(row) for row in rows),
+                node="; ".join(words[place] for place in places),
+                direction=_direction(graph, places, forward),
+                shape=_shape(machine, places[0], rows[0]) if places else "",
+                flops=cost.flops,
+                bytes=cost.bytes,
             )
         )
         here = stop
     return lines
 
 
-def _once(words: Sequence[str]) -> str:
-    """What the members of a group have, each of it once."""
-    return ", ".join(dict.fromkeys(words))
+def _direction(graph: Graph, places: Sequence[int], forward: Sequence[bool]) -> str:
+    names = (
+        "again" if graph.nodes[i].again else "forward" if forward[i] else "backward"
+        for i in places
+    )
+    return ", ".join(dict.fromkeys(names))
 
 
 def _words(graph: Graph) -> list[str]:
@@ -116,15 +114,20 @@ def _operand(node: Node, kernel: str, short: list[str]) -> str:
     return kernel
 
 
-def _shape(graph: Graph, node: Node, row: np.ndarray, written: int) -> str:
-    if kernel_of(row).startswith("product"):
+def _shape(machine: Machine, place: int, row: np.ndarray) -> str:
+    """What an instruction makes; of a group, what its first one makes."""
+    kernel, node = kernel_of(row), machine.graph.nodes[place]
+    if kernel.startswith("product"):
         m, n, k = (int(row[field]) for field in (ROWS, COLUMNS, DEPTH))
         stack = int(row[STACK])
         return f"{'' if stack == 1 else f'{stack} of '}{m}×{k} @ {k}×{n}"
+    program = machine.program
+    written = cost_of(row, program.lists, program.dtype.itemsize).written
     if prod(node.shape) != written:
         return str(written)  # a copy of an operand, or what repeats computed once
-    if node.op.family == "reduce" and kernel_of(row) != "copy":
-        return f"{_sizes(graph.nodes[node.inputs[0]].shape)} → {_sizes(node.shape)}"
+    if node.op.family == "reduce" and kernel != "copy":
+        given = machine.graph.nodes[node.inputs[0]].shape
+        return f"{_sizes(given)} → {_sizes(node.shape)}"
     return _sizes(node.shape)
 
 

@@ -184,6 +184,20 @@ def test_a_clocked_program_gives_the_same_bits(seed, dtype):
         np.testing.assert_array_equal(mine, theirs)
 
 
+def test_large_arguments_are_left_where_they_are():
+    """What says where they lie is in the instructions: the clock's are not touched."""
+    f, args = mlp([200, 200, 1], batch=100)
+    gradient = prepared(f, args)
+    for _ in range(2):  # other arrays: other places
+        args = (
+            [{k: v.copy() for k, v in layer.items()} for layer in args[0]],
+            *args[1:],
+        )
+        profile = gradient.profile(*args, repeats=2)
+        assert profile["seconds"][:-2].max() > 0
+        assert profile.attrs["run_seconds"] > 0
+
+
 def test_the_time_of_a_stretch_is_that_of_what_is_in_it():
     """A product of a thousand times the work takes longer than the ones beside it."""
     small, large = np.ones((2, 2)), np.full((160, 160), 0.01)
@@ -208,6 +222,42 @@ def test_what_only_asks_costs_nothing(name):
     assert cost_of(row, np.ones(8, np.int64), 8) == type(
         cost_of(row, np.ones(8, np.int64), 8)
     )(0, 0, 0)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_group_is_one_line_that_moves_only_what_leaves_it(dtype):
+    """Bias and tanh block by block: the sum between them never leaves the cache."""
+    batch, width, item = 128, 64, np.dtype(dtype).itemsize
+    f, args = mlp([10, width, 1], batch)
+    gradient = prepared(f, args, dtype=dtype)
+    profile = gradient.profile(*args, repeats=1)
+    nodes = profile.set_index("op")
+    group = nodes.loc["add + tanh"]
+    assert group["node"] == "add(matmul, params[0]['b']); tanh(add)"
+    assert (group["direction"], group["shape"]) == ("forward", "128×64")
+    elements = batch * width
+    assert group["flops"] == elements * (1 + TABLE["tanh"].flops)
+    assert group["bytes"] == item * (elements + width + elements)
+    # And back: the bias's gradient is summed on the way.
+    back = nodes.loc["tanh_pullback + sum"]
+    assert back["flops"] == 3 * elements + (batch - 1) * width
+    assert back["bytes"] == item * (2 * elements + elements + width)
+    assert profile["flops"].sum() == gradient.info.details["flops"]
+    machine = gradient.compiled.run
+    leaves = gradient.leaves(args)
+    apart = ClockedMachine(machine, [len(machine.program.table)])
+    for mine, theirs in zip(apart.machine(leaves), machine(leaves), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_profile_of_several_threads_is_that_of_one():
+    f, args = mlp([64, 256, 1], batch=256)
+    one, two = (prepared(f, args, threads=n) for n in (1, 2))
+    assert len(two.compiled.run.program.tables) == 2
+    counts = ["op", "node", "calls", "flops", "bytes"]
+    lines = [g.profile(*args, repeats=1)[counts] for g in (one, two)]
+    sums = [line.groupby("node")["flops"].sum() for line in lines]
+    assert sums[0].sum() == sums[1].sum() == one.info.details["flops"]
 
 
 def test_costs_of_what_moves_elements():

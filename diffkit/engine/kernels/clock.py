@@ -6,7 +6,7 @@ from llvmlite import ir
 from numba import types
 
 from diffkit.engine.jit import intrinsic, kernel
-from diffkit.engine.kernels.fields import LIST, A, B
+from diffkit.engine.kernels.fields import ADDRESS, LIST, WHICH
 from diffkit.engine.kernels.memory import keep_apart, offset_pointer
 
 
@@ -30,9 +30,6 @@ def _read(typingctx, address, which, place):
 
 @kernel
 def clock(arena, row, lists):
-    """Write the time to the lists: seconds, and nanoseconds beside them.
-
-    Here A is the address of the function, and B the number of the clock.
-    """
+    """Write the time to the lists: seconds, and nanoseconds beside them."""
     keep_apart()
-    _read(row[A], row[B], offset_pointer(lists, row[LIST]))
+    _read(row[ADDRESS], row[WHICH], offset_pointer(lists, row[LIST]))

@@ -66,3 +66,8 @@ GOES_ON: Final = 14
 COUNT: Final = 5
 LIST: Final = 6
 RANK: Final = 7
+
+# Readings of the clock: the address of the C library's function, where in the index
+# lists it writes the time (`LIST`), and which clock it reads.
+ADDRESS: Final = 5
+WHICH: Final = 7
