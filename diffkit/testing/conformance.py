@@ -46,6 +46,7 @@ CHECKS: dict[str, Callable[[Backend], None]] = {
     "results are fresh": promises.fresh_results,
     "inputs are read only": promises.inputs_kept,
     "any memory layout": promises.any_layout,
+    "every form of a call": promises.every_form,
     "mismatch by shape, dtype and structure": promises.mismatch,
     "two threads": threads.two_threads,
     "capability table": costs.table_is_true,

@@ -121,6 +121,30 @@ def any_layout(backend: Backend) -> None:
             raise broken(backend, "another memory layout gives another answer.")
 
 
+def every_form(backend: Backend) -> None:
+    """Nested, as one vector and into arrays that are there: the same bits.
+
+    A backend without direct calls has them by copies; one with direct calls may have
+    laid them out wrongly.
+    """
+    for case in CASES:
+        program = prepared(case, backend)
+        params, *data = case.args
+        value, gradients, _ = copies(program.compiled(program.leaves(case.args)))
+        theta = program.pack(params)
+        vector, room = np.full(theta.shape, 7.0), np.full(theta.shape, 7.0)
+        answers = {
+            "called": program(*case.args),
+            "flat": program.flat(theta, *data),
+            "flat with out=": program.flat(theta, *data, out=vector),
+            "into": (program.into(program.unpack(room), *case.args), room),
+        }
+        for form, (found, slopes) in answers.items():
+            one_by_one = slopes if form == "called" else program.unpack(slopes)
+            if not same((found, one_by_one), (value, gradients)):
+                raise broken(backend, f"{case.name} {form} differs from its gradient.")
+
+
 def mismatch(backend: Backend) -> None:
     """Arguments that were not prepared for are refused, each difference listed."""
     program = prepared(MIXTURE, backend)

@@ -11,7 +11,7 @@ import pytest
 
 import diffkit as dk
 from diffkit import errors
-from diffkit.backends import Capabilities, Program
+from diffkit.backends import Capabilities, Direct, Program
 from diffkit.testing import conformance
 
 HONEST = Capabilities(exact=True, evaluations="1")
@@ -241,10 +241,53 @@ def test_every_check_of_numbers_and_memory_has_caught_something():
         "nested parameters",
         "constant function",
         "mismatch by shape, dtype and structure",
+        "every form of a call",
         "capability table",
         "derivatives",
     }
     assert set(CAUGHT_BY.values()) | others == names
+
+
+@pytest.mark.parametrize("wrong", ["value", "gradient"])
+@pytest.mark.parametrize("form", ["called", "flat", "flat with out=", "into"])
+def test_a_direct_call_that_gives_something_else_is_caught(form, wrong):
+    """One form alone is wrong: its value, or one entry of its gradient."""
+    made = {(False, False): "called", (True, False): "flat"}
+    made |= {(True, True): "flat with out=", (False, True): "into"}
+
+    @dataclass(frozen=True)
+    class Misdirected:
+        name: ClassVar[str] = "misdirected"
+        capabilities: ClassVar[Capabilities] = HONEST
+
+        def compile(self, program):
+            inner = AUTODIFF.compile(program)
+
+            class Compiled:
+                info = replace(inner.info, backend="misdirected")
+                value = inner.value
+
+                def __call__(self, leaves):
+                    return inner(leaves)
+
+                def direct(self, dtypes, asked):
+                    direct = inner.direct(dtypes, asked)
+                    if made[asked.vector, asked.apart] != form:
+                        return direct
+
+                    def call(arrays):
+                        value = direct.call(arrays)
+                        if wrong == "value":
+                            return 2.0 * value
+                        arrays[-1].reshape(-1)[-1] += 1.0
+                        return value
+
+                    return Direct(call, direct.shapes, direct.dtypes)
+
+            return Compiled()
+
+    with pytest.raises(errors.ConformanceError, match=f"{form} differs"):
+        the_check(Misdirected(), "every form of a call")()
 
 
 def test_a_wrong_sign_is_named_with_both_values():
