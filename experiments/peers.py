@@ -475,7 +475,7 @@ def _products(panel, rows: Sequence[Row]) -> None:
         title="A whole gradient over its bare products by BLAS: below one on "
         f"{len(below)} of {len(columns)} networks",
         x="time for value and gradient ÷ time of the bare matrix products "
-        "(mark: to be reached, by one thread)",
+        "(▾: to be reached, by one thread)",
         show=report.numbers.times,
     )
     bounds = {
@@ -485,13 +485,7 @@ def _products(panel, rows: Sequence[Row]) -> None:
     }
     for place, column in enumerate(columns):
         if column in bounds:
-            panel.plot(
-                [bounds[column]] * 2,
-                [place - 0.42, place + 0.42],
-                color="#D55E00",
-                linewidth=2.0,
-                zorder=6,
-            )
+            panel.plot([bounds[column]], [place - 0.46], color="#000000", marker="v")
     if columns:
         panel.axvline(1, color="#777777", linewidth=0.8, linestyle=":", zorder=1)
 
