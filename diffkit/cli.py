@@ -158,8 +158,13 @@ def run(name: str, **how: Any) -> int:
       diffkit run all --dask tcp://10.0.0.1:8786
       diffkit run cost_vs_depth --output /tmp/reports
     """
-    registry = measure.discover()
-    found = [registry[n] for n in ([*registry] if name == "all" else [name])]
+    root = measure.project_root()
+    paths = measure.experiment_paths(root)
+    names = [path.stem for path in paths] if name == "all" else [name]
+    if cli_run.nothing_to_do(root, names, **how):
+        return DONE
+    registry = measure.discover(root)
+    found = [registry[n] for n in names]
     return DONE if cli_run.run_experiments(registry, found, **how) else FAILED
 
 

@@ -54,6 +54,29 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
+def nothing_to_do(
+    root: Path,
+    names: Sequence[str],
+    *,
+    quick: bool,
+    output: Path | None = None,
+    workers: int = 1,
+    dask: str | None = None,
+) -> bool:
+    """Say so where the same sweep is complete and nothing has changed since.
+
+    Known without loading an experiment. A cluster may have other machines by now: it is
+    always asked.
+    """
+    if dask or workers < 1:
+        return False
+    mode = "quick" if quick else "full"
+    said = measure.finished(root, names, mode, output or root / "reports")
+    if said is not None:
+        note(said)
+    return said is not None
+
+
 def run_experiments(
     registry: measure.Registry,
     found: Sequence[measure.Found],
@@ -95,14 +118,39 @@ def run_experiments(
         for text in store.notices:
             warn(text)
         note(f"run {store.run} → {near(store.path)}")
+    problems: Sequence[str] = ()
     if not new and (reports / "README.md").exists():
         note("nothing new: pages are left as they are (`diffkit report` writes them)")
-        return failed == 0
-    _, problems = report.write_pages(registry, reports, new, mode=mode)
-    for problem in problems:
-        warn(problem)
-    note(f"{len(new)} pages and the index → {near(reports / 'README.md')}")
+    else:
+        _, problems = report.write_pages(registry, reports, new, mode=mode)
+        for problem in problems:
+            warn(problem)
+        note(f"{len(new)} pages and the index → {near(reports / 'README.md')}")
+    cells = [cell for swept in sweeps for cell in swept.cells]
+    if not dask and not problems and all(c.status in measure.KEPT for c in cells):
+        _note_finished(registry.root, found, mode, reports, len(cells), store.run)
     return failed == 0 and not problems
+
+
+def _note_finished(
+    root: Path,
+    found: Sequence[measure.Found],
+    mode: str,
+    reports: Path,
+    cells: int,
+    run: int,
+) -> None:
+    names = [item.experiment.name for item in found]
+    many = f"{len(names)} experiment{'s' if len(names) > 1 else ''}"
+    measure.note_finished(
+        root,
+        names,
+        mode,
+        reports,
+        [package for item in found for package in item.experiment.packages],
+        f"nothing to do: all {cells} cells of {many} are finished, "
+        f"and nothing has changed since run {run} → {near(reports / 'README.md')}",
+    )
 
 
 def _sweep(

@@ -51,6 +51,9 @@ from .experiment import (
     discover as discover,
 )
 from .experiment import (
+    experiment_paths as experiment_paths,
+)
+from .experiment import (
     load_experiment as load_experiment,
 )
 from .experiment import (
@@ -149,6 +152,8 @@ from .rows import (
 from .store.comparison import Comparison as Comparison
 from .store.comparison import Difference as Difference
 from .store.comparison import compare_rows as compare_rows
+from .store.finished import finished as finished
+from .store.finished import note_finished as note_finished
 from .store.results import COLUMNS as COLUMNS
 from .store.results import Results as Results
 from .store.results import Run as Run

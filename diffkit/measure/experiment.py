@@ -137,10 +137,16 @@ def project_root(start: Path | None = None) -> Path:
 def discover(root: Path | None = None) -> Registry:
     """Load every experiment of a project; files that begin with ``_`` are helpers."""
     root = root or project_root()
+    paths = experiment_paths(root)
+    return Registry(root, {path.stem: load_experiment(path) for path in paths})
+
+
+def experiment_paths(root: Path) -> list[Path]:
+    """The files of a project's experiments; raises `ExperimentError` without any."""
     paths = sorted((root / "experiments").glob("[!_]*.py"))
     if not paths:
         raise ExperimentError(f"There is no experiment in {root / 'experiments'}.")
-    return Registry(root, {path.stem: load_experiment(path) for path in paths})
+    return paths
 
 
 def load_experiment(path: Path) -> Found:

@@ -85,6 +85,7 @@ class Processes:
         main: bool = False,
     ) -> None:
         self._count, self._uses = count, uses
+        self._warm = lambda: _warm_server(threads)
         self._start = lambda: _Worker(threads, guard or default_guard(), main)
         self._workers: list[_Worker] = []
         self._stillborn = 0
@@ -107,6 +108,8 @@ class Processes:
         Raises `ExperimentError` when no process can be started.
         """
         waiting = deque(calls)
+        if waiting:
+            self._warm()
         lost: set[int] = set()
         while True:
             needed = min(self._count, len(waiting) + sum(w.busy for w in self._workers))
@@ -314,6 +317,26 @@ def _wait(workers: list[_Worker]) -> None:
     left = min(worker.deadline for worker in workers) - time.monotonic()
     handles = [handle for w in workers for handle in (w.connection, w.sentinel)]
     connection.wait(handles, None if left == float("inf") else max(left, 0.0))
+
+
+@lru_cache(maxsize=1)
+def _warm_server(threads: int) -> None:
+    """Start the server that processes are forked from, and wait until it has loaded.
+
+    That takes seconds, once in a sweep: the first cell would have them beside it.
+    """
+    context = _context()
+    if context.get_start_method() != "forkserver":
+        return
+    first = context.Process(target=_begin)  # type: ignore[attr-defined]
+    with _starting, one_thread(threads), _main_hidden(), suppress(EOFError, OSError):
+        # What cannot be started is said by the first process that is needed.
+        first.start()
+        first.join()
+
+
+def _begin() -> None:
+    """Nothing: the server is there by now."""
 
 
 def start_method() -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -87,6 +88,10 @@ def test_run_writes_the_report_and_says_where(run, tmp_path):
     assert "tiny/README.md" in (tmp_path / "reports" / "README.md").read_text()
     again = run("run", "all")
     assert again[0] == 0
+    assert "all 2 cells of 1 experiment are finished, and nothing has" in again[1]
+    shutil.rmtree(tmp_path / ".diffkit" / "finished")
+    again = run("run", "all")
+    assert again[0] == 0
     assert "2 kept from before" in again[1]
     assert "nothing new: pages are left as they are" in again[1]
     assert calls(tmp_path) == [1, 2]
@@ -106,6 +111,9 @@ def test_a_raising_experiment_is_reported_and_the_exit_code_says_so(run, tmp_pat
     assert "RuntimeError: planted" in err
     assert "(1 error, 1 ok)" in out
     assert "planted" in (tmp_path / "reports" / "tiny" / "README.md").read_text()
+    # What failed is tried again.
+    assert "nothing to do" not in run("run", "tiny")[1]
+    assert calls(tmp_path) == [1, 2, 1]
 
 
 def test_run_takes_workers_or_a_cluster_and_not_both(run, tmp_path):

@@ -14,6 +14,7 @@ from diffkit.errors import (
     ExpressionBudgetError,
     MissingDependencyError,
 )
+from diffkit.measure import processes
 from diffkit.measure.limits import (
     THREAD_VARIABLES,
     Limits,
@@ -167,3 +168,29 @@ def test_a_runner_outside_its_block_says_how_it_is_used():
 def test_the_guard_of_this_platform():
     from_platform = "address_space" if sys.platform == "linux" else "watchdog"
     assert default_guard() == from_platform
+
+
+def test_the_server_is_started_before_a_cell_and_not_beside_it(monkeypatch):
+    """Loading the packages takes seconds: no cell is to have them on its bill."""
+    events = []
+    worker = processes._Worker
+
+    def start(*arguments):
+        events.append("process")
+        return worker(*arguments)
+
+    monkeypatch.setattr(
+        processes, "_warm_server", lambda threads: events.append("server")
+    )
+    monkeypatch.setattr(processes, "_Worker", start)
+    with LimitedRunner() as runner:
+        assert events == []
+        assert runner.run(add, 1, 1, limits=GENEROUS).value == 2
+    assert events[:2] == ["server", "process"]
+
+
+def test_the_server_is_started_once():
+    processes._warm_server.cache_clear()
+    for _ in range(3):
+        processes._warm_server(1)
+    assert processes._warm_server.cache_info().misses == 1
