@@ -259,6 +259,30 @@ def findings(rows: Sequence[Row]) -> measure.Findings:
     return measure.Findings(facts, (verdict,) if kept and saved else ())
 
 
+def tables(rows: Sequence[Row]) -> dict[str, str]:
+    """Bytes along each sweep, with everything kept and with checkpoints."""
+    found = {}
+    for sweep in SWEEPS["quick"]:
+        along = {name: dict(points(rows, sweep, name)) for name in ("none", "sqrt")}
+        places = sorted(set().union(*along.values()))
+        if places:
+            found[f"Bytes of intermediates by {sweep}"] = report.markdown_table(
+                [sweep, *(f"{place:,}" for place in places)],
+                [
+                    [said, *(_size(along[name].get(place)) for place in places)]
+                    for name, said in (
+                        ("none", "everything kept"),
+                        ("sqrt", "√n checkpoints"),
+                    )
+                ],
+            )
+    return found
+
+
+def _size(found: float | None) -> str:
+    return "–" if found is None else report.numbers.size(found)
+
+
 ANSWER = """
 Bytes grow in proportion to layers, batch and width (exponents {by_depth}, {by_batch}
 and {by_width}); at {deepest} layers √n checkpoints need {times_less} less, for {more}
@@ -315,6 +339,7 @@ EXPERIMENT = measure.Experiment(
     answer=ANSWER,
     page=PAGE,
     metrics=METRICS,
+    tables=tables,
 )
 
 if __name__ == "__main__":

@@ -181,21 +181,24 @@ def _harness(rows: Sequence[Row]) -> list[str]:
     beside = [row for row in rows if row.metric == HARNESS_METRIC and row.value]
     if not beside:
         return []
-    timed = {(row.backend, row.runtime, row.parameters, row.seed) for row in beside}
-    inside = sum(
-        row.value or 0.0
-        for row in rows
-        if row.metric == CELL_METRIC
-        and (row.backend, row.runtime, row.parameters, row.seed) in timed
-    )
+    inside = {_cell(row): row.value for row in rows if row.metric == CELL_METRIC}
     spent = [row.value or 0.0 for row in beside]
+    took = [inside.get(_cell(row)) or 0.0 for row in beside]
+    shares = [100 * s / t for s, t in zip(spent, took, strict=True) if t]
+    if not shares:
+        return []
     return [
         (
             f"* The harness took {seconds(median(spent))} beside a timed cell (median "
-            f"of {count(len(spent))}), {100 * sum(spent) / inside:.2g} % of the cells' "
-            "time."
+            f"of {count(len(spent))}): {median(shares):.2g} % of the cell's time "
+            f"(median; at most {max(shares):.2g} %), {100 * sum(spent) / sum(took):.2g}"
+            " % of all cells' time together. It is in no measured number."
         )
     ]
+
+
+def _cell(row: Row) -> tuple[Any, ...]:
+    return row.backend, row.runtime, row.parameters, row.seed
 
 
 def _distinct(rows: Sequence[Row], name: str) -> list[str]:

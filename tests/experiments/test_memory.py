@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from diffkit import report
+from diffkit import measure, report
 from diffkit.measure import laws
 from diffkit.measure.experiment import load_experiment
 
@@ -75,3 +75,28 @@ def test_the_page_follows_from_rows_and_copes_with_none(tmp_path):
     assert "√n checkpoints need" in page
     assert "C23" in page
     assert report.write_report(FOUND, [], tmp_path / "none", "quick").exists()
+
+
+def test_tables_hold_every_point_of_the_sweeps():
+    rows = [
+        measure.case(
+            EXPERIMENT.name, "autodiff", sweep="depth", checkpoint=name, depth=depth
+        ).row("workspace_bytes", size)
+        for name, depth, size in (
+            ("none", 8, 4096),
+            ("sqrt", 8, 2048),
+            ("none", 16, 8192),
+        )
+    ]
+    (title, table), *others = EXPERIMENT.tables(rows).items()
+    assert title == "Bytes of intermediates by depth"
+    assert not others
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in table.splitlines()
+    ]
+    assert cells[0] == ["depth", "8", "16"]
+    assert cells[2:] == [
+        ["everything kept", "4.00 KiB", "8.00 KiB"],
+        ["√n checkpoints", "2.00 KiB", "–"],
+    ]

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 
@@ -358,7 +359,11 @@ def test_the_page_says_what_the_harness_took(project):
         item.row("cell_seconds", 0.5),
     ]
     text = chapter_of(found, rows, "quick").text
-    assert "The harness took 25.0 ms beside a timed cell (median of 1), 5 % of" in text
+    assert "The harness took 25.0 ms beside a timed cell (median of 1): 5 % of" in text
+    long = replace(item, parameters=(*item.parameters, ("long", True)))
+    rows += [long.row("harness_seconds", 0.03), long.row("cell_seconds", 3.0)]
+    text = chapter_of(found, rows, "quick").text
+    assert "3 % of the cell's time (median; at most 5 %), 1.6 % of all cells'" in text
     assert "* `harness_seconds`: starting, asking and ending the process" in text
     text = chapter_of(found, [rows[0], rows[2]], "quick").text
     assert "harness" not in text
