@@ -723,7 +723,9 @@ before come to rest:
 
 {two}
 
-diffkit is the fastest on {fastest_of_two} of {networks_of_two}; {beaten_of_two}.
+diffkit is the fastest on {fastest_of_two} of {networks_of_two}; {beaten_of_two}. These
+need two idle cores: where something else runs, threads wait for one that does not, and
+the spread says so.
 
 ## How near the floor
 
