@@ -126,3 +126,9 @@ def test_a_width_that_lacks_a_depth_is_a_gap(registry, tmp_path):
     with pytest.raises(data.GapError, match="width 4") as caught:
         formula.view(data.Data(reports, registry.found))
     assert caught.value.command.startswith("diffkit run expression_growth --")
+
+
+def test_ticks_stand_apart_and_none_of_a_dozen_is_lost():
+    assert formula._ticks(list(range(1, 13))) == tuple(range(1, 13))
+    ticks = formula._ticks([1, 2, 3, 4, 5, 7, 10, 15, 20, 29, 40])
+    assert ticks == (1, 5, 10, 15, 20, 29, 40)

@@ -121,8 +121,13 @@ def _drawing(counts: Counts, depths: list[int], widths: list[int]) -> Markup:
 
 
 def _ticks(depths: list[int]) -> tuple[float, ...]:
-    """Whole layers, a dozen at the most."""
-    return tuple(depths[:: -(-len(depths) // 12)])
+    """Depths that stand a twelfth of the axis apart, so that none meets the next."""
+    apart = (depths[-1] - depths[0]) / MOST
+    ticks: list[float] = []
+    for depth in depths:
+        if not ticks or depth - ticks[-1] >= apart:
+            ticks.append(depth)
+    return tuple(ticks)
 
 
 SECTION = Section(
