@@ -195,7 +195,8 @@ def _time(case: Case) -> list[Row]:
                 whole.prepared, whole.params, whole.x[:ROWS], whole.labels[:ROWS]
             ),
         },
-        budget_seconds=0.3,
+        sample_seconds=0.02,
+        budget_seconds=0.7,
     )
     compared = measure.ratio(timings["batch"], timings["whole"])
     one = timings["batch"]

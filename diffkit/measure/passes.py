@@ -18,11 +18,15 @@ from typing import Any
 import numpy as np
 
 from diffkit.backends import get_backend
-from diffkit.measure.gradient import SAMPLE_SECONDS, Problem
+from diffkit.measure.gradient import Problem
 from diffkit.measure.timers import Timing, interleaved
 from diffkit.measure.timers import ratio as ratio_of
 from diffkit.prepared import Prepared
 from diffkit.transform import prepare
+
+
+#: Sampling takes at least so long: starting a process is small beside it.
+LEAST_SECONDS = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,10 @@ def time_gradient(
     samples: int = 15,
     budget_seconds: float = 0.5,
 ) -> GradientTime:
-    """Time value and gradient by one backend, and the primal, in turn."""
+    """Time value and gradient by one backend, and the primal, in turn.
+
+    Both together for `LEAST_SECONDS` at least.
+    """
     arguments = problem.arguments
     chosen = get_backend(backend, **(options or {}))
     prepared = prepare(problem.function, *arguments, backend=chosen)
@@ -64,8 +71,8 @@ def time_gradient(
             "primal": partial(engine.compiled.value, leaves),
         },
         samples=samples,
-        sample_seconds=SAMPLE_SECONDS,
-        budget_seconds=budget_seconds,
+        sample_seconds=LEAST_SECONDS / (2 * samples),
+        budget_seconds=max(budget_seconds, LEAST_SECONDS),
         clock=process_time_ns,
     )
     given, true = prepared.compiled(leaves)[1], engine.compiled(leaves)[1]
