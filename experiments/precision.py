@@ -220,7 +220,7 @@ def _time(case: Case) -> list[Row]:
         prepared = prepare(loss, *arguments)
         planned[dtype] = prepared.info.bytes
         calls[dtype] = partial(prepared.compiled, prepared.leaves(arguments))
-    timings = measure.interleaved(calls, sample_seconds=0.02, budget_seconds=0.7)
+    timings = measure.interleaved(calls, sample_seconds=0.03, budget_seconds=0.9)
     faster = measure.ratio(timings["float64"], timings["float32"])
     return [
         *(

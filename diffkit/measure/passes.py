@@ -24,7 +24,6 @@ from diffkit.measure.timers import ratio as ratio_of
 from diffkit.prepared import Prepared
 from diffkit.transform import prepare
 
-
 #: Sampling takes at least so long: starting a process is small beside it.
 LEAST_SECONDS = 0.6
 
