@@ -125,7 +125,7 @@ def _line(name: str, runtime: str, outcome: measure.Outcome) -> list[str]:
         status = outcome.status.replace("_", " ")
         return [name, runtime, f"{status}: {outcome.message}", *[""] * 6]
     cost: measure.GradientCost = outcome.value
-    numbers = report.numbers
+    numbers, error = report.numbers, cost.relative_error
     return [
         name,
         runtime,
@@ -133,7 +133,7 @@ def _line(name: str, runtime: str, outcome: measure.Outcome) -> list[str]:
         numbers.seconds(cost.prepare.median_seconds),
         numbers.seconds(cost.gradient.median_seconds),
         numbers.times(cost.ratio.median_seconds),
-        numbers.scientific(cost.relative_error),
+        "not proved" if error is None else numbers.scientific(error),
         numbers.count(cost.operations),
         numbers.count(cost.evaluations),
     ]

@@ -29,7 +29,7 @@ if sys.platform != "win32":
 
 #: Long enough that a clock and a scheduler's tick are small beside a sample, and that
 #: starting a process is small beside all samples of a cell.
-SAMPLE_SECONDS = 5e-3
+SAMPLE_SECONDS = 3e-3
 #: Quartiles of the ratio further apart than this, relative to it, are not believed.
 DISTURBED = 0.1
 #: Preparing is timed this often, unless that takes longer than the budget.

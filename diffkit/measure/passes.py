@@ -25,7 +25,7 @@ from diffkit.prepared import Prepared
 from diffkit.transform import prepare
 
 #: Sampling takes at least so long: starting a process is small beside it.
-LEAST_SECONDS = 0.6
+LEAST_SECONDS = 0.4
 
 
 @dataclass(frozen=True, slots=True)
