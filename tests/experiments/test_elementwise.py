@@ -25,9 +25,7 @@ MODULE: Any = load_file(ROOT / "experiments" / "elementwise.py")
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every place in few elements, and few samples."""
     monkeypatch.setattr(MODULE, "PLACES", dict.fromkeys(MODULE.PLACES, 64))
-    monkeypatch.setattr(
-        MODULE, "BUDGET_SECONDS", dict.fromkeys(MODULE.BUDGET_SECONDS, 0.01)
-    )
+    monkeypatch.setattr(MODULE, "BUDGET_SECONDS", 0.01)
     monkeypatch.setattr(MODULE, "LONG_SECONDS", 1e-5)
 
 
