@@ -22,9 +22,9 @@ BROWSER := playwright==1.65.2 axe-playwright-python==0.1.8
 .PHONY: help setup report report-full test bench lint lock peers browser clean
 
 help:
-	@echo "make report       run the quick experiments, write reports/ (under 5 minutes)"
+	@echo "make report       run the quick experiments, write reports/ (about 5 minutes)"
 	@echo "make report-full  the same with the full cases"
-	@echo "make test         lint, types, architecture, tests (under 6 minutes)"
+	@echo "make test         lint, types, architecture, tests (about 6 minutes)"
 	@echo "make bench        benchmarks ('make peers' first adds JAX, PyTorch ...)"
 	@echo "make browser      what drives Chromium; then: pytest -m browser"
 	@echo "make lint         ruff and pyright alone"
