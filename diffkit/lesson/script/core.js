@@ -334,7 +334,8 @@ const showLarge = (on) => {
 present.addEventListener("click", () => showLarge(!root.classList.contains("present")));
 showLarge(new URLSearchParams(location.search).has("present"));
 
-// Drawings and code that are wider than their box can be scrolled by keys as well.
+// Drawings and code that are wider than their box can be scrolled by keys as well. (What
+// the page itself makes a stop stays one: it would lose the focus it was just given.)
 const boxes = new ResizeObserver((changed) => changed.forEach(({ target }) => {
   if (target.scrollWidth > target.clientWidth + 1) {
     target.tabIndex = 0;
@@ -344,7 +345,7 @@ const boxes = new ResizeObserver((changed) => changed.forEach(({ target }) => {
     for (const name of ["tabindex", "role", "aria-label"]) target.removeAttribute(name);
   }
 }));
-document.querySelectorAll(".drawing, pre").forEach((box) => boxes.observe(box));
+document.querySelectorAll(".drawing, pre:not(.wide)").forEach((box) => boxes.observe(box));
 
 // A link with settings leads to its section; the part after '?' is not an anchor.
 const follow = () => {
