@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from llvmlite import ir
+from numba.core.cgutils import get_or_insert_function
 
 from diffkit.engine.jit import intrinsic
 
@@ -194,7 +195,7 @@ def call(name: str, *operands: Number) -> Number:
     if name.startswith("llvm."):
         function = module.declare_intrinsic(name, [first.type], kind)
     else:
-        function = module.globals.get(name) or ir.Function(module, kind, name)
+        function = get_or_insert_function(module, kind, name)
     return Number(
         first.builder, first.builder.call(function, [x.value for x in operands])
     )

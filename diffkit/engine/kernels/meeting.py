@@ -7,6 +7,7 @@ import sys
 from llvmlite import ir
 from llvmlite.binding import get_process_triple
 from numba import types
+from numba.core.cgutils import get_or_insert_function
 
 from diffkit.engine.jit import intrinsic, kernel
 from diffkit.engine.kernels.fields import COUNT, OUT
@@ -48,10 +49,7 @@ def _breathe(typingctx):
         if get_process_triple().startswith(("x86_64", "i686", "amd64")):
             kind = ir.FunctionType(ir.VoidType(), [])
             name = "llvm.x86.sse2.pause"
-            function = builder.module.globals.get(name)
-            if function is None:
-                function = ir.Function(builder.module, kind, name)
-            builder.call(function, [])
+            builder.call(get_or_insert_function(builder.module, kind, name), [])
         return context.get_dummy_value()
 
     return types.void(), codegen
@@ -64,10 +62,8 @@ def _give_way(typingctx):
     def codegen(context, builder, signature, arguments):
         if sys.platform != "win32":
             kind = ir.FunctionType(ir.IntType(32), [])
-            function = builder.module.globals.get("sched_yield")
-            if function is None:
-                function = ir.Function(builder.module, kind, "sched_yield")
-            builder.call(function, [])
+            name = "sched_yield"
+            builder.call(get_or_insert_function(builder.module, kind, name), [])
         return context.get_dummy_value()
 
     return types.void(), codegen

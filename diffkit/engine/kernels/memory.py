@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import types
+from numba.core.cgutils import get_or_insert_function
 
 from diffkit.engine.jit import intrinsic
 
@@ -124,10 +125,7 @@ def prefetch(builder, place, locality=2):
     """Emit a prefetch of a line, into the second-level cache (2) or the first (3)."""
     byte, small = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, small, small, small])
-    name = "llvm.prefetch.p0"
-    function = builder.module.globals.get(name)
-    if function is None:
-        function = ir.Function(builder.module, kind, name)
+    function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
     read, wanted, data = (ir.Constant(small, n) for n in (0, locality, 1))
     builder.call(function, [builder.bitcast(place, byte), read, wanted, data])
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from llvmlite import ir
 from numba import types
+from numba.core.cgutils import get_or_insert_function
 from numba.np.linalg import ensure_blas
 
 from diffkit.engine.jit import intrinsic, kernel, summing_kernel
@@ -86,9 +87,7 @@ def blas_product(
                 *(pointer, whole),  # result
             ],
         )
-        function = builder.module.globals.get("numba_xxgemm")
-        if function is None:
-            function = ir.Function(builder.module, kind, "numba_xxgemm")
+        function = get_or_insert_function(builder.module, kind, "numba_xxgemm")
         one = builder.alloca(element)
         builder.store(ir.Constant(element, 1.0), one)
         none = builder.alloca(element)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 from numba import types
+from numba.core.cgutils import get_or_insert_function
 
 from diffkit.engine.jit import intrinsic
 from diffkit.engine.kernels.memory import prefetch
@@ -177,11 +178,8 @@ def _splat(builder, scalar, lanes):
 def _fmuladd(builder, x, y, z):
     kind = x.type
     name = f"llvm.fmuladd.v{kind.count}{'f64' if _bytes(kind.element) == 8 else 'f32'}"
-    function = builder.module.globals.get(name)
-    if function is None:
-        function = ir.Function(
-            builder.module, ir.FunctionType(kind, [kind, kind, kind]), name
-        )
+    three = ir.FunctionType(kind, [kind, kind, kind])
+    function = get_or_insert_function(builder.module, three, name)
     return builder.call(function, [x, y, z])
 
 
