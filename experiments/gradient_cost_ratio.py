@@ -11,7 +11,7 @@ the time measured. Run it alone::
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from math import log
 from typing import Any
@@ -39,15 +39,7 @@ SWEEPS: dict[str, dict[Mode, tuple[int, ...]]] = {
     },
 }
 NETWORK = "network"
-#: From two units to matrices that fill the cache.
-NETWORKS: Mapping[str, measure.Network] = {
-    "2-8-1": measure.Network((2, 8, 1), batch=4),
-    "10-64-32-1": measure.Network((10, 64, 32, 1), batch=32),
-    "10-(32×50)-1": measure.Network((10, *[32] * 50, 1), batch=32),
-    "64-128-10": measure.Network((64, 128, 10), batch=64),
-    "784-512-512-10": measure.Network((784, 512, 512, 10), batch=128),
-    "1024×4": measure.Network((1024,) * 5, batch=256),
-}
+NETWORKS = measure.COMPARED_NETWORKS
 #: The most that value and gradient may take of the value's time: three products for one
 #: where nothing but products counts, and somewhat more where all the rest does.
 LARGEST = ("784-512-512-10", "1024×4")

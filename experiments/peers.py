@@ -79,14 +79,7 @@ OTHERS: Mapping[str, str] = {
 }
 DIFFERENCES = ("scipy", "numdifftools")
 
-NETWORKS: Mapping[str, measure.Network] = {
-    "2-8-1": measure.Network((2, 8, 1), batch=4),
-    "10-64-32-1": measure.Network((10, 64, 32, 1), batch=32),
-    "10-(32×50)-1": measure.Network((10, *[32] * 50, 1), batch=32),
-    "64-128-10": measure.Network((64, 128, 10), batch=64),
-    "784-512-512-10": measure.Network((784, 512, 512, 10), batch=128),
-    "1024×4": measure.Network((1024,) * 5, batch=256),
-}
+NETWORKS = measure.COMPARED_NETWORKS
 DOUBLE, SINGLE = "float64", "float32"
 #: (network, dtype): every line of the table of figures to reach, by size.
 COLUMNS = (

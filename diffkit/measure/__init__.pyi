@@ -115,6 +115,7 @@ from .machine import (
 from .machine import (
     versions_text as versions_text,
 )
+from .networks import COMPARED_NETWORKS as COMPARED_NETWORKS
 from .networks import Network as Network
 from .networks import measure_network as measure_network
 from .passes import GradientTime as GradientTime

@@ -104,6 +104,17 @@ class Network:
         return rng.normal(size=shape)
 
 
+#: What costs are compared on: from two units to matrices that fill the cache.
+COMPARED_NETWORKS: Mapping[str, Network] = {
+    "2-8-1": Network((2, 8, 1), batch=4),
+    "10-64-32-1": Network((10, 64, 32, 1), batch=32),
+    "10-(32×50)-1": Network((10, *[32] * 50, 1), batch=32),
+    "64-128-10": Network((64, 128, 10), batch=64),
+    "784-512-512-10": Network((784, 512, 512, 10), batch=128),
+    "1024×4": Network((1024,) * 5, batch=256),
+}
+
+
 def measure_network(
     network: Network,
     backend: str,
