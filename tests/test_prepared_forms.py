@@ -502,8 +502,8 @@ def test_into_allocates_nothing():
                 run()
 
         gc.collect()
-        # Python's own caches fill in the first rounds; a leak would show in each.
-        assert more_blocks(many) == more_blocks(lambda: None)
+        # Python's own caches fill, and empty, in some rounds; a leak shows in each.
+        assert more_blocks(many) <= 0
         tracemalloc.start()
         try:
             many()
