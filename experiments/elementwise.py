@@ -64,7 +64,7 @@ GOALS: Mapping[tuple[str, str], measure.Goal] = {
     for op in ("exp", "tanh")
 }
 WAYS = {"engine": "diffkit's engine", "numpy": "NumPy", "copy": "`np.copyto`"}
-SAMPLES, SAMPLE_SECONDS, BUDGET_SECONDS = 31, 3e-3, 0.7
+SAMPLES, SAMPLE_SECONDS, BUDGET_SECONDS = 19, 3e-3, 0.7
 #: Runs of a program inside one call, so that the call itself is no part of the figure.
 LONG_SECONDS = 1e-3
 LIMITS = measure.Limits(seconds=120.0, bytes=4 << 30)

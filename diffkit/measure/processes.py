@@ -86,8 +86,11 @@ class Processes:
     ) -> None:
         self._count, self._uses = count, uses
         self._warm = lambda: _warm_server(threads)
-        self._start = lambda: _Worker(threads, guard or default_guard(), main)
+        self._start = lambda since: _Worker(
+            threads, guard or default_guard(), main, since
+        )
         self._workers: list[_Worker] = []
+        self._leaving: list[_Worker] = []
         self._stillborn = 0
 
     def __enter__(self) -> Self:
@@ -97,6 +100,7 @@ class Processes:
         while self._workers:
             worker = self._workers.pop()
             (worker.kill if worker.busy or not worker.ready else worker.close)()
+        self._see_off()
 
     def run(
         self,
@@ -116,9 +120,10 @@ class Processes:
             if not needed:
                 return
             while len(self._workers) < needed:
-                self._workers.append(self._start())
+                self._workers.append(self._start(time.monotonic()))
             for worker in self._workers:
                 if worker.ready and not worker.busy and waiting:
+                    self._see_off()
                     on_start(waiting[0])
                     worker.begin(waiting.popleft())
             _wait(self._workers)
@@ -127,8 +132,11 @@ class Processes:
                 outcome = worker.look()
                 if worker.ended or (worker.uses >= self._uses and not worker.busy):
                     self._workers.remove(worker)
-                    worker.close()
+                    self._leaving.append(worker)
+                    worker.let_go()
                     self._count_stillborn(worker)
+                    if waiting:  # the next one starts while this one ends
+                        self._workers.append(self._start(worker.looked_at))
                 if call is None or outcome is None:
                     continue
                 if outcome is LOST and id(call) not in lost:
@@ -138,6 +146,13 @@ class Processes:
                     yield call, replace(outcome, seconds=worker.seconds)
                 else:
                     yield call, worker.accounted(outcome)
+
+    def _see_off(self) -> None:
+        """Wait until processes that were let go are gone: nothing runs beside a call
+        that is measured alone.
+        """
+        while self._leaving:
+            self._leaving.pop().close()
 
     def _count_stillborn(self, worker: _Worker) -> None:
         """Processes that cannot begin must not be started for ever."""
@@ -198,10 +213,13 @@ def run_limited(
 
 
 class _Worker:
-    """One process, what it is asked at the moment, and until when it may take."""
+    """One process, what it is asked at the moment, and until when it may take.
 
-    def __init__(self, threads: int, guard: Guard, main: bool) -> None:
-        since = time.monotonic()
+    ``since`` is when the call before its first one had ended: what passes from then on
+    and is not the call's is the harness's.
+    """
+
+    def __init__(self, threads: int, guard: Guard, main: bool, since: float) -> None:
         context = _context()
         self.connection, theirs = context.Pipe()
         self._process = context.Process(  # type: ignore[attr-defined]
@@ -222,7 +240,7 @@ class _Worker:
         self.uses = 0
         self.call: Call | None = None
         self._began = self.seconds = 0.0
-        self._since = since
+        self._since = self.looked_at = since
 
     @property
     def busy(self) -> bool:
@@ -248,7 +266,8 @@ class _Worker:
 
     def look(self) -> Outcome | None:
         """How the call ended, if it did; a process that is done with is marked so."""
-        self.seconds = time.monotonic() - self._began
+        self.looked_at = time.monotonic()
+        self.seconds = self.looked_at - self._began
         try:
             answer = self.connection.recv() if self.connection.poll() else None
         except (EOFError, OSError):
@@ -267,11 +286,16 @@ class _Worker:
         return answer
 
     def accounted(self, outcome: Outcome) -> Outcome:
-        """The outcome, with all the time since the last one that was not the call's."""
-        now = time.monotonic()
-        beside = max(now - self._since - outcome.seconds, 0.0)
-        self._since = now
+        """The outcome, with all the time since the last one that was not the call's:
+        ending the process before, starting this one, asking, and keeping results.
+        """
+        beside = max(self.looked_at - self._since - outcome.seconds, 0.0)
+        self._since = self.looked_at
         return replace(outcome, harness_seconds=beside)
+
+    def let_go(self) -> None:
+        """Tell the process that there are no more calls: it ends by itself."""
+        self.connection.close()
 
     def close(self) -> None:
         """End the process in good order, or else by force."""

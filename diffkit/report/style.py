@@ -150,4 +150,6 @@ def draw_files(figure: Figure) -> dict[str, bytes]:
         with house_style():
             figure.savefig(buffer, format=suffix, metadata=metadata)
         files[suffix] = buffer.getvalue()
+        # Panels stay where they are: to lay them out takes as long as to draw them.
+        figure.set_layout_engine("none")
     return files

@@ -35,10 +35,12 @@ def rows_of(way, depth):
     "mode, all_of_them", [("quick", {1, 2, 3, 4, 6, 8}), ("full", set(range(1, 9)))]
 )
 def test_every_way_is_asked_for_the_same_depths_up_to_eight(mode, all_of_them):
+    """But SymPy's own sharing, which takes many seconds at the last of them."""
     cases = EXPERIMENT.cases(mode)
     for way in WAYS:
         depths = {case["depth"] for case in cases if case.backend == way}
-        assert all_of_them <= depths
+        seconds_long = {8} if (way, mode) == ("symbolic_cse", "quick") else set()
+        assert all_of_them - seconds_long <= depths
     assert max(case["depth"] for case in cases if case.backend == "autodiff") >= 128
 
 
