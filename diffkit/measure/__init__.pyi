@@ -2,6 +2,7 @@ from . import bench as bench
 from . import beside as beside
 from . import floors as floors
 from . import goals as goals
+from .bootstrap import bootstrap_interval as bootstrap_interval
 from .caches import engine_cache as engine_cache
 from .caches import fill_engine_cache as fill_engine_cache
 from .cells import KEPT as KEPT
@@ -184,7 +185,6 @@ from .time_left import TimeLeft as TimeLeft
 from .timers import (
     Timing as Timing,
 )
-from .timers import bootstrap_interval as bootstrap_interval
 from .timers import (
     interleaved as interleaved,
 )

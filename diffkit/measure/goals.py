@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from diffkit.measure.timers import bootstrap_interval
+from diffkit.measure.bootstrap import bootstrap_interval
 
 REACHED, MISSED, CLOSE = "reached", "**not reached**", "too close to tell"
 

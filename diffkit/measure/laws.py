@@ -7,7 +7,7 @@ Two families, both straight lines once the logarithm of y is taken:
 
 Values are medians of samples or exact counts; integers may have any number of digits.
 Intervals come from the t distribution of the scatter about the line (Draper and Smith,
-1998, §1.4), or from resampling the raw samples (`bootstrap_law`; Efron, 1979).
+1998, §1.4), or from resampling the raw samples (`bootstrap_law`).
 
 Which family describes the data is decided by the corrected Akaike criterion (Hurvich
 and Tsai, 1989), with n points and k = 3 numbers (c, the rate, the scatter):
@@ -30,6 +30,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from diffkit.errors import UserInputError
+from diffkit.measure.bootstrap import drawn_again, medians, percentile_interval
 
 Family = Literal["power", "exponential"]
 #: Difference in AICc from which one family is believed rather than the other.
@@ -153,9 +154,8 @@ class Resampled:
         return self.log10_at(x).power_of_ten()
 
     def _interval(self, values: np.ndarray) -> Interval:
-        outside = (1 - self.level) / 2
-        low, value, high = np.quantile(values, [outside, 0.5, 1 - outside])
-        return Interval(float(value), float(low), float(high))
+        middle = float(np.quantile(values, 0.5))
+        return Interval(middle, *percentile_interval(values, self.level))
 
 
 def fit_law(
@@ -233,7 +233,7 @@ def bootstrap_law(
     draws: int = 1000,
     level: float = 0.95,
 ) -> Resampled:
-    """The law refitted to medians of samples drawn again, `draws` times (Efron, 1979).
+    """The law refitted to medians of samples drawn again, `draws` times.
 
     Its intervals hold what the noise of the samples does, and nothing of a law that
     does not fit: compare them with those of `fit_law`, and give the wider.
@@ -247,13 +247,12 @@ def bootstrap_law(
             f"{len(xs)} places and {len(samples)} lists of samples were given: every "
             "place needs samples of its own."
         )
-    medians = []
-    for taken in samples:
-        values = np.asarray(taken, dtype=float)
-        drawn = rng.integers(len(values), size=(draws, len(values)))
-        medians.append(np.median(values[drawn], axis=1))
-    places, _ = _line(family, xs, [float(np.median(m)) for m in medians])
-    heights = np.log10(np.stack(medians, axis=1))
+    drawn = [
+        medians(taken, drawn_again(len(taken), rng, resamples=draws))
+        for taken in samples
+    ]
+    places, _ = _line(family, xs, [float(np.median(some)) for some in drawn])
+    heights = np.log10(np.stack(drawn, axis=1))
     away = places - places.mean()
     slopes = heights @ away / np.sum(away**2)
     factors = heights.mean(axis=1) - slopes * places.mean()

@@ -17,13 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-import numpy as np
-
 from diffkit.errors import ClockError
+from diffkit.measure.bootstrap import bootstrap_interval
 
 Clock = Callable[[], int]
-#: Resamples of a bootstrap, and the seed that makes its interval the same each time.
-RESAMPLES, SEED = 2_000, 0
 #: A sample this many times the median of its call, and this long, is a clock's jump.
 ABSURD_RATIO, ABSURD_SECONDS = 1_000, 10.0
 #: Calls during which any clock that runs has moved.
@@ -77,26 +74,6 @@ class Timing:
         """Third quartile less the first."""
         first, third = self.quartiles_seconds
         return third - first
-
-
-def bootstrap_interval(
-    samples: Sequence[float], confidence: float = 0.95
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of the median (Efron, 1979), the same each time.
-
-    The middle ``confidence`` of the medians of `RESAMPLES` samples drawn with
-    replacement. One sample alone is its own interval.
-
-    >>> bootstrap_interval([2.0] * 5 + [3.0])
-    (2.0, 2.5)
-    """
-    given = np.asarray(samples, dtype=np.float64)
-    drawn = np.random.default_rng(SEED).integers(
-        len(given), size=(RESAMPLES, given.size)
-    )
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(np.median(given[drawn], axis=1), [tail, 1 - tail])
-    return float(low), float(high)
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from diffkit.measure.bootstrap import bootstrap_interval
 from diffkit.measure.rows import BOOKKEEPING, CELL_METRIC, Row
-from diffkit.measure.timers import bootstrap_interval
 from diffkit.report import numbers
 from diffkit.report.table import markdown_table
 

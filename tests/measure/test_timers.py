@@ -2,15 +2,12 @@
 
 import gc
 
-import numpy as np
 import pytest
-import scipy.stats
 
 from diffkit.errors import ClockError
 from diffkit.measure.rows import case
 from diffkit.measure.timers import (
     Timing,
-    bootstrap_interval,
     collector_off,
     interleaved,
     ratio,
@@ -169,29 +166,6 @@ def test_a_row_of_a_timing_keeps_its_samples_and_its_note():
     assert (about.value, about.samples) == (2.0, (1.0, 3.0, 2.0))
     assert about.message.startswith("5 samples discarded")
     assert case("e", "b").timing("work_seconds", Timing((1.0,), 1)).message == ""
-
-
-def test_the_interval_of_the_median_covers_it_as_often_as_it_says(rng):
-    # Against the truth of a known distribution, not against another bootstrap.
-    inside = 0
-    for _ in range(200):
-        low, high = bootstrap_interval(rng.exponential(size=31))
-        inside += low <= np.log(2.0) <= high
-    assert 0.89 <= inside / 200 <= 0.99
-
-
-def test_the_interval_is_that_of_scipy_and_the_same_each_time(rng):
-    samples = rng.lognormal(size=25)
-    theirs = scipy.stats.bootstrap(
-        (samples,), np.median, method="percentile", n_resamples=20_000, rng=rng
-    ).confidence_interval
-    ours = Timing(tuple(samples), 1).interval_seconds
-    assert ours == Timing(tuple(samples), 1).interval_seconds
-    assert ours == pytest.approx(tuple(theirs), rel=0.1)
-
-
-def test_one_sample_is_its_own_interval():
-    assert Timing((2.5,), 1).interval_seconds == (2.5, 2.5)
 
 
 def test_with_a_pause_every_sample_begins_with_a_call_that_is_not_timed():

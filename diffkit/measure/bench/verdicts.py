@@ -2,10 +2,10 @@
 
 A side's time is its median over the median of the ruler beside it, so that a machine
 that was slower for a while is not taken for slower code. The interval of the ratio
-comes from drawing the rounds again (Efron, 1979), both sides and rulers of a round
-together; a group's ratio is the geometric mean of its benchmarks'. A change is called
-slower only when the whole interval lies beyond what is allowed: noise widens an
-interval, and so makes the verdict more careful, not more frequent.
+comes from drawing the rounds again, both sides and rulers of a round together; a
+group's ratio is the geometric mean of its benchmarks'. A change is called slower only
+when the whole interval lies beyond what is allowed: noise widens an interval, and so
+makes the verdict more careful, not more frequent.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ import numpy as np
 
 from diffkit.errors import UserInputError, unknown_name
 from diffkit.measure.bench.record import Measured, Record
+from diffkit.measure.bootstrap import (
+    CONFIDENCE_OF_MANY,
+    drawn_again,
+    medians,
+    percentile_interval,
+)
 
 Verdict = Literal["slower", "faster", "same", "unsure", "only one side"]
-CONFIDENCE = 0.99
-RESAMPLES = 2000
 BASE, HEAD = "base", "head"
 
 
@@ -112,22 +116,19 @@ def _ratios(measured: Measured, rng: np.random.Generator) -> tuple[float, np.nda
     """The ratio, and the same from rounds drawn again."""
     sides = {}
     rounds = min(len(measured.samples[side]) for side in (BASE, HEAD))
-    chosen = rng.integers(rounds, size=(RESAMPLES, rounds))
+    drawn = drawn_again(rounds, rng)
     point = 1.0
     for side in (BASE, HEAD):
-        samples = np.asarray(measured.samples[side][:rounds])
-        rulers = np.asarray(measured.rulers[side][:rounds])
-        sides[side] = np.median(samples[chosen], axis=1) / np.median(
-            rulers[chosen], axis=1
-        )
-        time = normalised(samples.tolist(), rulers.tolist())
+        samples = measured.samples[side][:rounds]
+        rulers = measured.rulers[side][:rounds]
+        sides[side] = medians(samples, drawn) / medians(rulers, drawn)
+        time = normalised(samples, rulers)
         point = time if side == BASE else time / point
     return point, sides[HEAD] / sides[BASE]
 
 
 def _judged(name: str, point: float, drawn: np.ndarray, allowed: float) -> Ratio:
-    outside = (1 - CONFIDENCE) / 2
-    low, high = (float(q) for q in np.quantile(drawn, [outside, 1 - outside]))
+    low, high = percentile_interval(drawn, CONFIDENCE_OF_MANY)
     slow = 1 + allowed
     verdict: Verdict = "same"
     if low > slow:

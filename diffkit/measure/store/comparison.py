@@ -2,9 +2,9 @@
 
 A cell of one side is matched with the cell of the other that measured the same case.
 Whole numbers that were counted have to be equal. What carries samples, or is in
-seconds, is a time: the ratio of the medians is given with a bootstrap interval (Efron,
-1979), and a verdict only where the interval excludes one. The interval knows the noise
-inside each run, not what changed on the machine between the two.
+seconds, is a time: the ratio of the medians is given with a bootstrap interval, and a
+verdict only where the interval excludes one. The interval knows the noise inside each
+run, not what changed on the machine between the two.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from typing import Literal
 
 import numpy as np
 
+from diffkit.measure.bootstrap import (
+    CONFIDENCE_OF_MANY,
+    drawn_again,
+    medians,
+    percentile_interval,
+)
 from diffkit.measure.rows import BOOKKEEPING, Row
 
 Verdict = Literal["slower", "faster", ""]
-#: How sure an interval is: with hundreds of times side by side, 95 % would be wrong
-#: about dozens of them.
-CONFIDENCE = 0.99
-_RESAMPLES = 2000
 #: Fewer samples say nothing about their own noise.
 _LEAST_SAMPLES = 5
 
@@ -135,21 +137,16 @@ def bootstrap_ratio(
 ) -> tuple[float, float]:
     """Percentile interval of median(after) / median(before), each side resampled.
 
-    Both are NaN below five samples a side. Source: Efron, 1979, "Bootstrap methods".
+    Both are NaN below five samples a side.
     """
     if min(len(before), len(after)) < _LEAST_SAMPLES:
         return math.nan, math.nan
     rng = np.random.default_rng(seed)
-
-    def medians(samples: Sequence[float]) -> np.ndarray:
-        drawn = rng.choice(np.asarray(samples), size=(_RESAMPLES, len(samples)))
-        return np.median(drawn, axis=1)
-
-    tail = (1 - CONFIDENCE) / 2
+    over = medians(after, drawn_again(len(after), rng))
+    under = medians(before, drawn_again(len(before), rng))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = medians(after) / medians(before)
-    low, high = np.quantile(ratios, [tail, 1 - tail])
-    return float(low), float(high)
+        ratios = over / under
+    return percentile_interval(ratios, CONFIDENCE_OF_MANY)
 
 
 Metrics = Mapping[tuple[str, int], Row]
