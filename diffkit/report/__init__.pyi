@@ -17,6 +17,4 @@ from .table import from_csv as from_csv
 from .table import markdown_table as markdown_table
 from .table import read_rows as read_rows
 from .table import to_csv as to_csv
-from .write import write_index as write_index
 from .write import write_pages as write_pages
-from .write import write_report as write_report

@@ -5,38 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from diffkit.errors import PageError
-from diffkit.measure.experiment import Found, Registry
-from diffkit.measure.rows import Row
-from diffkit.report.chapters import Chapter, chapter_of, read_chapters
-from diffkit.report.folder import FIGURES, check_writable, write_data, write_files
+from diffkit.measure.experiment import Registry
+from diffkit.report.chapters import Chapter, read_chapters
+from diffkit.report.folder import FIGURES, check_writable, write_files
 from diffkit.report.summaries import summaries
-
-
-def write_report(found: Found, rows: Sequence[Row], reports: Path, mode: str) -> Path:
-    """Write ``data.csv``, both figures and ``README.md``; gives the page's path.
-
-    Raises `PageError` when the page cannot be made from the rows, which are kept.
-    """
-    folder = reports / found.experiment.name
-    write_data(found, rows, reports, mode)
-    chapter = chapter_of(found, rows, mode)
-    write_files(folder, chapter.files())
-    if chapter.problem:
-        raise PageError(chapter.problem)
-    return folder / "README.md"
-
-
-def write_index(registry: Registry, reports: Path) -> tuple[Path, list[str]]:
-    """Write what stands over all pages, from their data; gives what was left out.
-
-    That is ``README.md``, ``claims.md``, ``ERRATA.md`` and ``report.html``. A report
-    whose data cannot be read any more is named in the second result and does not keep
-    the others from being listed.
-    """
-    chapters = read_chapters(registry, reports)
-    _write_summaries(registry, reports, chapters)
-    return reports / "README.md", [one.problem for one in chapters if one.problem]
 
 
 def write_pages(

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffkit import report
 from diffkit.measure.experiment import load_experiment
+from tests.pages import write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = load_experiment(ROOT / "experiments" / "accuracy.py")
@@ -75,7 +75,7 @@ def test_the_page_follows_from_rows_and_copes_with_none(tmp_path):
         if c["program"] in ("one weight", "scalar work")
     ]
     rows = [row for case in wanted for row in EXPERIMENT.measure(case)]
-    page = report.write_report(FOUND, rows, tmp_path, "quick").read_text()
+    page = write_page(FOUND, rows, tmp_path).read_text()
     assert "exact to rounding (at most" in page
     assert "C10" in page
-    assert report.write_report(FOUND, [], tmp_path / "none", "quick").exists()
+    assert write_page(FOUND, [], tmp_path / "none").exists()

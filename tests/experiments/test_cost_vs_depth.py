@@ -9,6 +9,7 @@ from diffkit import report
 from diffkit.measure import list_runs, store_path
 from diffkit.measure.experiment import load_experiment
 from diffkit.measure.sweep import run_sweep
+from tests.pages import write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = load_experiment(ROOT / "experiments" / "cost_vs_depth.py")
@@ -87,7 +88,7 @@ def test_a_budget_that_stops_a_cell_is_a_row():
 def test_the_committed_page_follows_from_the_committed_data(tmp_path):
     folder = ROOT / "reports" / "cost_vs_depth"
     rows = report.read_rows(folder / "data.csv")
-    page = report.write_report(FOUND, rows, tmp_path, "quick")
+    page = write_page(FOUND, rows, tmp_path)
     assert page.read_text() == (folder / "README.md").read_text()
     assert (tmp_path / "cost_vs_depth" / "data.csv").read_bytes() == (
         folder / "data.csv"

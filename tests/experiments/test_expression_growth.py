@@ -12,6 +12,7 @@ from diffkit.backends import get_backend
 from diffkit.measure import Network, exact_law
 from diffkit.measure.experiment import load_experiment
 from diffkit.transform import prepare
+from tests.pages import write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = load_experiment(ROOT / "experiments" / "expression_growth.py")
@@ -119,7 +120,7 @@ def test_the_page_follows_and_survives_missing_cells(rows: Any, tmp_path: Path) 
     findings = EXPERIMENT.findings(rows)
     (verdict,) = findings.verdicts
     assert (verdict.claim, verdict.holds) == ("C8", "conditional")
-    page = report.write_report(FOUND, rows, tmp_path, "quick").read_text()
+    page = write_page(FOUND, rows, tmp_path).read_text()
     assert "`12·4^d + 1`" in page
     partial = [row for row in rows if row["depth"] != 3 or row["width"] == 2]
     assert EXPERIMENT.findings(partial).verdicts == ()

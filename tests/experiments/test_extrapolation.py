@@ -8,6 +8,7 @@ import pytest
 
 from diffkit import report
 from diffkit.measure.experiment import load_experiment
+from tests.pages import write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = load_experiment(ROOT / "experiments" / "extrapolation.py")
@@ -76,7 +77,7 @@ def test_everything_beyond_is_called_an_extrapolation(tmp_path: Path) -> None:
         assert "measured where" in axes.get_xlabel()
     names = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert sum("extrapolated" in name for name in names) == 4
-    page = report.write_report(FOUND, rows, tmp_path, "quick").read_text()
+    page = write_page(FOUND, rows, tmp_path).read_text()
     assert "(extrapolation)" in page
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from diffkit import measure, report
+from diffkit import measure
 from diffkit.measure import laws
 from diffkit.measure.experiment import load_experiment
+from tests.pages import write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = load_experiment(ROOT / "experiments" / "memory.py")
@@ -71,10 +72,10 @@ def test_the_page_follows_from_rows_and_copes_with_none(tmp_path):
         for checkpoint in ("none", "sqrt")
         for row in rows_of(checkpoint, sweep="depth", depth=depth, width=4, batch=8)
     ]
-    page = report.write_report(FOUND, rows, tmp_path, "quick").read_text()
+    page = write_page(FOUND, rows, tmp_path).read_text()
     assert "√n checkpoints need" in page
     assert "C23" in page
-    assert report.write_report(FOUND, [], tmp_path / "none", "quick").exists()
+    assert write_page(FOUND, [], tmp_path / "none").exists()
 
 
 def test_tables_hold_every_point_of_the_sweeps():

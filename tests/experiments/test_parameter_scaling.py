@@ -11,6 +11,7 @@ from diffkit import report
 from diffkit.measure import Network
 from diffkit.measure.experiment import load_experiment
 from diffkit.transform import prepare
+from tests.pages import write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = load_experiment(ROOT / "experiments" / "parameter_scaling.py")
@@ -103,7 +104,7 @@ def test_planted_times_are_carried_to_a_million(tmp_path: Path) -> None:
     verdicts = {v.claim: v for v in EXPERIMENT.findings(rows).verdicts}
     assert verdicts["C7"].holds == "right"
     assert "5,634 evaluations" in verdicts["C30"].measured
-    assert report.write_report(FOUND, rows, tmp_path, "quick").exists()
+    assert write_page(FOUND, rows, tmp_path).exists()
 
 
 def test_one_wrong_count_makes_the_claim_wrong() -> None:

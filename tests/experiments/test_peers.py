@@ -13,6 +13,7 @@ from diffkit.measure import beside, reference_gradient
 from diffkit.measure.experiment import load_experiment
 from diffkit.prepared import Prepared
 from diffkit.transform import prepare
+from tests.pages import write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = load_experiment(ROOT / "experiments" / "peers.py")
@@ -163,7 +164,7 @@ def test_without_enough_cores_a_cell_is_unavailable(
 
 def test_the_page_is_written_whatever_is_missing(tmp_path: Path) -> None:
     rows = planted()
-    report.write_report(FOUND, rows, tmp_path, "quick")
+    write_page(FOUND, rows, tmp_path)
     for left in (rows[:1], []):
         EXPERIMENT.figure(left)
         facts = EXPERIMENT.findings(left).facts

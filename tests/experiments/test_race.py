@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from diffkit import report
 from diffkit.measure import CELL_METRIC, prepare_by
 from diffkit.measure.experiment import load_experiment
 from diffkit.measure.sweep import run_sweep
 from diffkit.measure.user_code import load_file
+from tests.pages import write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = load_experiment(ROOT / "experiments" / "race.py")
@@ -114,7 +114,7 @@ def test_planted_times_say_who_was_first(tmp_path):
     facts = EXPERIMENT.findings(planted("autodiff")).facts
     assert facts["won"] == f"0 of {networks}"
     assert "differences at depth 8 and width 2" in facts["lost"]
-    assert report.write_report(FOUND, planted(), tmp_path, "quick").exists()
+    assert write_page(FOUND, planted(), tmp_path).exists()
 
 
 def test_a_network_with_an_unknown_lane_has_no_winner():

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffkit import report
 from diffkit.measure.experiment import load_experiment
+from tests.pages import write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = load_experiment(ROOT / "experiments" / "step_size.py")
@@ -74,7 +74,7 @@ def test_the_complex_step_never_turns_up():
 
 def test_the_page_follows_from_rows_and_copes_with_none(tmp_path):
     rows = [*rows_of("central"), *rows_of("forward"), *rows_of("complex_step")]
-    page = report.write_report(FOUND, rows, tmp_path, "quick").read_text()
+    page = write_page(FOUND, rows, tmp_path).read_text()
     assert "No step makes differences exact" in page
     assert "C10" in page
-    assert report.write_report(FOUND, [], tmp_path / "none", "quick").exists()
+    assert write_page(FOUND, [], tmp_path / "none").exists()

@@ -14,13 +14,14 @@ from PIL import Image
 
 from diffkit import measure, report
 from diffkit.cli import main
-from diffkit.errors import PageError, ReportError
+from diffkit.errors import ReportError
 from diffkit.measure.claims import Claim
 from diffkit.measure.experiment import Verdict, discover
 from diffkit.report import compact, one_file, verdicts
 from diffkit.report.chapters import Chapter, chapter_of, read_chapter, read_chapters
 from diffkit.report.folder import mode_of
 from tests.measure.tiny import write_project
+from tests.pages import write_page, write_rows
 
 CLAIMS = """
 [sources]
@@ -58,8 +59,8 @@ def written(tmp_path_factory):
     registry = discover(root)
     reports = root / "reports"
     for name in ("tiny", "other"):
-        report.write_report(registry[name], rows_of(registry[name]), reports, "quick")
-    report.write_index(registry, reports)
+        report.write_data(registry[name], rows_of(registry[name]), reports, "quick")
+    report.write_pages(registry, reports, mode="quick", workers=1)
     return root
 
 
@@ -131,11 +132,12 @@ def test_a_picture_counts_by_its_pixels_not_by_its_compression(project):
     path = project / "reports" / "tiny" / "figure.png"
     image = Image.open(io.BytesIO(path.read_bytes()))
     image.save(path, compress_level=1)
-    report.write_index(discover(project), project / "reports")
+    # What stands over the pages shows the figure that lies there, drawn or not.
+    report.write_pages(discover(project), project / "reports", ["other"], workers=1)
     assert checked(project) == []
     image.putpixel((0, 0), (1, 2, 3, 255))
     image.save(path)
-    report.write_index(discover(project), project / "reports")
+    report.write_pages(discover(project), project / "reports", ["other"], workers=1)
     problems = checked(project)
     assert any("figure.png is not the figure of its data" in text for text in problems)
     path.write_bytes(b"no picture")
@@ -248,13 +250,11 @@ def test_data_of_another_version_give_a_page_that_says_what_to_run(
     assert "`diffkit run tiny --quick`" in text
     assert "There is no answer" in (project / "reports" / "report.html").read_text()
     assert checked(project) == [problem]
-    registry = discover(project)
-    with pytest.raises(PageError, match="tiny"):
-        report.write_report(
-            registry["tiny"], rows_of(registry["tiny"]), project / "reports", "full"
-        )
+    tiny = discover(project)["tiny"]
+    (problem,) = write_rows(tiny, rows_of(tiny), project / "reports", "full")
+    assert "'tiny'" in problem
     # The rows are kept, and which cases they are of.
-    again = read_chapter(registry["tiny"], project / "reports")
+    again = read_chapter(tiny, project / "reports")
     assert "--full" in (again.text or "")
 
 
@@ -274,7 +274,7 @@ def test_unknown_metrics_and_parameters_do_not_matter(project):
 def test_the_mode_is_read_back_from_the_page_or_else_from_the_cells(project, mode):
     found = discover(project)["tiny"]
     rows = rows_of(found, mode)
-    path = report.write_report(found, rows, project / "reports", mode)
+    path = write_page(found, rows, project / "reports", mode)
     assert mode_of(found.experiment, rows, path) == mode
     assert mode_of(found.experiment, rows, project / "missing.md") == mode
     other = {"quick": "full", "full": "quick"}[mode]
@@ -479,7 +479,7 @@ def test_processes_give_the_same_pages_as_one(project):
         write_project(project, ["ok"] * 3, name=name)
         found = discover(project)[name]
         (project / "experiments" / "claims.toml").write_text(CLAIMS)
-        report.write_report(found, rows_of(found), project / "reports", "quick")
+        report.write_data(found, rows_of(found), project / "reports", "quick")
     registry = discover(project)
     report.write_pages(registry, project / "reports", workers=1)
     alone = files(project)
@@ -536,7 +536,7 @@ def test_data_that_say_the_same_are_not_written_again(tmp_path):
     def write(what, mode="quick"):
         return report.write_data(found, what, tmp_path / "reports", mode)
 
-    report.write_report(found, rows(1.0), tmp_path / "reports", "quick")
+    write_page(found, rows(1.0), tmp_path / "reports")
     assert not write(rows(1.0))
     assert not write(rows(2.0))
     assert write(rows(2.0, work=0.75))

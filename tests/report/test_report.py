@@ -16,6 +16,7 @@ from diffkit.measure.experiment import discover, load_experiment
 from diffkit.measure.rows import case
 from diffkit.report import figures, page, table
 from tests.measure.tiny import write_project
+from tests.pages import write_page, write_rows
 
 words = st.text(
     st.characters(codec="utf-8", exclude_characters="\x00\r"), min_size=1, max_size=8
@@ -124,7 +125,7 @@ def project(tmp_path):
 
 def test_a_report_is_data_figures_and_a_page(project):
     root, found, rows = project
-    path = report.write_report(found, rows, root / "reports", "quick")
+    path = write_page(found, rows, root / "reports")
     folder = root / "reports" / "tiny"
     assert path == folder / "README.md"
     assert {item.name for item in folder.iterdir()} == {
@@ -153,8 +154,8 @@ def test_a_report_is_data_figures_and_a_page(project):
 def test_the_same_rows_give_the_same_bytes(project):
     root, found, rows = project
     first, second = root / "first", root / "second"
-    report.write_report(found, rows, first, "quick")
-    report.write_report(found, table.from_csv(table.to_csv(rows)), second, "quick")
+    write_page(found, rows, first)
+    write_page(found, table.from_csv(table.to_csv(rows)), second)
     for name in ("data.csv", "figure.svg", "figure.png", "README.md"):
         assert (first / "tiny" / name).read_bytes() == (
             second / "tiny" / name
@@ -165,11 +166,12 @@ def test_the_index_lists_every_page_and_names_what_it_cannot_read(project):
     root, found, rows = project
     write_project(root, ["ok"], name="other")
     write_project(root, ["ok"], name="unmeasured")
-    report.write_report(found, rows, root / "reports", "quick")
-    (root / "reports" / "other").mkdir()
-    (root / "reports" / "other" / "data.csv").write_text("nothing\n")
-    path, problems = report.write_index(discover(root), root / "reports")
-    text = path.read_text()
+    reports = root / "reports"
+    report.write_data(found, rows, reports, "quick")
+    (reports / "other").mkdir()
+    (reports / "other" / "data.csv").write_text("nothing\n")
+    _, problems = report.write_pages(discover(root), reports, ["tiny"], workers=1)
+    text = (reports / "README.md").read_text()
     assert "[Does work grow with size?](tiny/README.md) | The most work took" in text
     assert "tiny/figure.png" in text
     assert "unmeasured" not in text
@@ -184,12 +186,12 @@ def test_a_folder_that_cannot_be_written_is_named(project, where):
     path.parent.mkdir(exist_ok=True)
     path.write_text("a file stands where the folder should be")
     with pytest.raises(ReportError, match="cannot be written to"):
-        report.write_report(found, rows, root / "reports", "quick")
+        write_page(found, rows, root / "reports")
 
 
 def test_a_page_is_replaced_whole(project, monkeypatch):
     root, found, rows = project
-    path = report.write_report(found, rows, root / "reports", "quick")
+    path = write_page(found, rows, root / "reports")
     before = path.read_text()
 
     def fail(*_):
@@ -197,7 +199,7 @@ def test_a_page_is_replaced_whole(project, monkeypatch):
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(ReportError, match="No space left on device"):
-        report.write_report(found, rows, root / "reports", "full")
+        write_page(found, rows, root / "reports", "full")
     assert path.read_text() == before
     assert not list(path.parent.glob(".*"))
 
@@ -243,8 +245,8 @@ def test_a_figure_that_cannot_be_written_is_named(tmp_path):
 def test_a_verdict_on_a_claim_that_is_not_listed_is_refused(project):
     root, found, rows = project
     (root / "experiments" / "claims.toml").write_text("[claims]\n")
-    with pytest.raises(ReportError, match=r"C1, which experiments/claims\.toml"):
-        report.write_report(found, rows, root / "reports", "quick")
+    (problem,) = write_rows(found, rows, root / "reports")
+    assert "C1, which experiments/claims.toml" in problem
     (root / "experiments" / "claims.toml").write_text("[claims.C1]\ntext = 3\n")
     with pytest.raises(ExperimentError, match="does not list claims"):
-        report.write_report(found, rows, root / "reports", "quick")
+        write_rows(found, rows, root / "reports")
