@@ -157,11 +157,12 @@ def _sweep(
     found: Sequence[measure.Found],
     mode: measure.Mode,
     root: Path,
-    store: measure.Store,
+    store: measure.RunStore,
     running: measure.Executor,
 ) -> list[measure.Sweep]:
     cases = [case for item in found for case in item.experiment.cases(mode)]
     total, done = len(cases), 0
+    known = store.last_seconds(cases)
     left: measure.TimeLeft | None = None
     with meter(found[0].experiment.name if len(found) == 1 else "all") as shown:
 
@@ -172,7 +173,7 @@ def _sweep(
             nonlocal done, left
             done += 1
             # Only now: a cluster knows its workers while the sweep is connected to it.
-            left = left or measure.TimeLeft(cases, running.workers)
+            left = left or measure.TimeLeft(cases, running.workers, known)
             left.did(cell.case, cell.seconds, reused=cell.reused)
             how = "kept from before" if cell.reused else f"{cell.seconds:.2f} s"
             why = f"{_WAYS_TO_STOP[cell.status]}{cell.message}".strip()
@@ -188,6 +189,7 @@ def _sweep(
             on_cell=did,
             store=store,
             executor=running,
+            last_seconds=known,
         )
     for swept in sweeps:
         for text in swept.damaged:

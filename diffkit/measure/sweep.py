@@ -9,7 +9,7 @@ the cases, whichever cell was finished first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,18 +93,22 @@ def run_sweeps(
     on_start: Callable[[int, int, Case], None] = lambda number, total, case: None,
     store: Store | None = None,
     executor: Executor | None = None,
+    last_seconds: Mapping[Case, float] | None = None,
 ) -> list[Sweep]:
     """Measure what is not measured yet of several experiments, as one queue.
 
     ``on_start(number, total, case)`` is called before a cell is measured, where the
     executor knows when; ``on_cell(cell)`` after each. Number and total are those of its
-    experiment. The ``executor`` measures one cell at a time unless given. Without a
-    ``store`` the sweep is a run of its own in the store of the project at ``root``.
+    experiment. The ``executor`` measures one cell at a time unless given; it may begin
+    with those that took longest by ``last_seconds``. Without a ``store`` the sweep is a
+    run of its own in the store of the project at ``root``, which knows those seconds.
     Raises `SweepInterruptedError` on Ctrl-C, with everything finished so far kept.
     """
     if store is None:
         with open_run(root, mode) as opened:
+            cases = [case for item in found for case in item.experiment.cases(mode)]
             given = {"on_cell": on_cell, "on_start": on_start, "executor": executor}
+            given["last_seconds"] = opened.last_seconds(cases)
             sweeps = run_sweeps(found, mode, root, store=opened, **given)
             first = replace(sweeps[0], damaged=(*opened.notices, *sweeps[0].damaged))
             return [first, *sweeps[1:]]
@@ -123,8 +127,9 @@ def run_sweeps(
                 if (cell := part.load(number)) is not None:
                     on_cell(cell)
                 else:
-                    path = str(part.found.path)
-                    tasks.append(Task(place, path, part.cases[number]))
+                    path, case = str(part.found.path), part.cases[number]
+                    seconds = last_seconds.get(case) if last_seconds else None
+                    tasks.append(Task(place, path, case, seconds))
 
             def start(task: Task) -> None:
                 part, number = places[task.place]

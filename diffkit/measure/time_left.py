@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from diffkit.measure.rows import Case
 
@@ -13,22 +13,25 @@ Kind = tuple[str, bool]
 class TimeLeft:
     """An estimate that learns: cells of one experiment, timed or counted, are alike.
 
-    ``workers`` counted cells run at once; timed ones run alone.
+    But for those of ``last_seconds``, which take what they took. ``workers`` counted
+    cells run at once; timed ones run alone.
     """
 
-    def __init__(self, cases: Iterable[Case], workers: int = 1) -> None:
+    def __init__(
+        self,
+        cases: Iterable[Case],
+        workers: int = 1,
+        last_seconds: Mapping[Case, float] | None = None,
+    ) -> None:
         self._workers = workers
-        self._left: defaultdict[Kind, int] = defaultdict(int)
+        self._left = {case: (last_seconds or {}).get(case) for case in cases}
         self._taken: defaultdict[Kind, list[float]] = defaultdict(list)
-        for case in cases:
-            self._left[_kind(case)] += 1
 
     def did(self, case: Case, seconds: float, *, reused: bool) -> None:
         """A cell is finished; one from the store says nothing about the others."""
-        kind = _kind(case)
-        self._left[kind] -= 1
+        self._left.pop(case, None)
         if not reused:
-            self._taken[kind].append(seconds)
+            self._taken[_kind(case)].append(seconds)
 
     @property
     def seconds(self) -> float | None:
@@ -38,8 +41,9 @@ class TimeLeft:
             return None
         usual = sum(means.values()) / len(means)
         return sum(
-            count * means.get(kind, usual) / (1 if kind[1] else self._workers)
-            for kind, count in self._left.items()
+            (means.get(_kind(case), usual) if known is None else known)
+            / (1 if case.timed else self._workers)
+            for case, known in self._left.items()
         )
 
 

@@ -19,6 +19,17 @@ def test_cells_of_one_kind_are_taken_to_be_alike():
     assert left.seconds == 2 * 10.0 + 6 * 2.0 / 2
 
 
+def test_what_a_cell_took_before_is_believed_whatever_the_others_take():
+    timed, counted = cases("a", 3, True), cases("b", 4, False)
+    known = {timed[0]: 80.0, timed[1]: 2.0, counted[0]: 6.0}
+    left = TimeLeft([*timed, *counted], 2, known)
+    assert left.seconds is None
+    left.did(timed[0], 100.0, reused=False)
+    assert left.seconds == 2.0 + 100.0 + 6.0 / 2 + 3 * 100.0 / 2
+    left.did(counted[1], 1.0, reused=False)
+    assert left.seconds == 2.0 + 100.0 + 6.0 / 2 + 2 * 1.0 / 2
+
+
 def test_cells_from_the_store_are_done_and_teach_nothing():
     all_of_them = cases("a", 3, True)
     left = TimeLeft(all_of_them)

@@ -26,7 +26,7 @@ import lazy_loader as lazy
 from diffkit.errors import ExperimentError, MissingDependencyError, UserInputError
 from diffkit.measure.cells import measuring_code
 from diffkit.measure.executors import on_worker
-from diffkit.measure.executors.task import Ended, Task, ended
+from diffkit.measure.executors.task import Ended, Task, ended, longest_first
 from diffkit.measure.limits import Outcome
 from diffkit.measure.machine import this_machine
 
@@ -230,10 +230,11 @@ class Cluster:
 
 
 def _batches(tasks: Sequence[Task], workers: int) -> Iterator[Sequence[Task]]:
-    """Timed tasks one by one, then counted ones of one experiment together."""
+    """Timed and long tasks one by one, then others of one experiment together."""
+    yield from ([task] for task in tasks if task.case.timed)
     counted: dict[str, list[Task]] = {}
-    for task in tasks:
-        if task.case.timed:
+    for task in longest_first(task for task in tasks if not task.case.timed):
+        if task.long:
             yield [task]
         else:
             counted.setdefault(task.path, []).append(task)

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from diffkit.errors import UserInputError
-from diffkit.measure.executors.task import THREADS, Ended, Task, ended
+from diffkit.measure.executors.task import (
+    THREADS,
+    Ended,
+    Task,
+    ended,
+    longest_first,
+)
 from diffkit.measure.machine import this_machine
 from diffkit.measure.processes import USES, Processes
 
@@ -16,7 +22,7 @@ from diffkit.measure.processes import USES, Processes
 class Local:
     """First the timed cells, one after the other, each in a fresh process and with
     nothing of the sweep beside it; then the counted ones, in ``workers`` processes that
-    stay from cell to cell.
+    stay from cell to cell and begin with the longest.
     """
 
     workers: int = 1
@@ -42,6 +48,8 @@ class Local:
         """Yield tasks as they end. Closing the iterator ends the processes."""
         timed = [task for task in tasks if task.case.timed]
         counted = [task for task in tasks if not task.case.timed]
+        if self.workers > 1:
+            counted = longest_first(counted)
         for some, count, uses in ((timed, 1, 1), (counted, self.workers, USES)):
             with Processes(count, uses=uses, threads=THREADS) as processes:
                 calls = (task.call for task in some)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -16,20 +16,31 @@ from diffkit.measure.processes import Call
 from diffkit.measure.rows import CELL_METRIC, HARNESS_METRIC, Case, Row
 
 THREADS = 1
+#: From how many seconds a cell is long.
+LONG_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A case, the file of its experiment, and its place in the sweep."""
+    """A case, the file of its experiment, and its place in the sweep.
+
+    ``last_seconds`` is what it took when it was last measured, where that is known.
+    """
 
     place: int
     path: str
     case: Case
+    last_seconds: float | None = None
 
     @property
     def call(self) -> Call:
         """What a process is asked to do."""
         return Call(measure_cell, (self.path, self.case), self.case.limits, self)
+
+    @property
+    def long(self) -> bool:
+        """Whether it is known to take long."""
+        return (self.last_seconds or 0.0) > LONG_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,21 @@ class Executor(Protocol):
     def run(
         self, tasks: Sequence[Task], on_start: Callable[[Task], None]
     ) -> Generator[Ended, None, None]: ...
+
+
+def longest_first(tasks: Iterable[Task]) -> list[Task]:
+    """Long tasks by their seconds, then unknown ones, then short ones, as they come.
+
+    A long one that is begun last leaves all processes but its own without work. Source:
+    Graham, 1969, "Bounds on multiprocessing timing anomalies".
+    """
+
+    def taken_for(task: Task) -> float:
+        if task.last_seconds is None:
+            return LONG_SECONDS
+        return task.last_seconds if task.long else 0.0
+
+    return sorted(tasks, key=taken_for, reverse=True)
 
 
 def measure_cell(path: str, case: Case) -> list[Row]:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from diffkit.errors import StoreError
 from diffkit.measure.cells import CorruptCellError
 from diffkit.measure.machine import commit_of, this_machine, versions_text
-from diffkit.measure.rows import CELL_METRIC, Row
+from diffkit.measure.rows import CELL_METRIC, Case, Row
 from diffkit.measure.store.database import PATIENCE_SECONDS, Database
 from diffkit.measure.store.schema import (
     FACTS,
@@ -42,6 +42,13 @@ _FIND_FACTS = "SELECT id FROM facts WHERE " + " AND ".join(
 _PUT_MEASUREMENT = (
     f"INSERT INTO measurements (cell, place, facts, {', '.join(FIELDS)}) "
     f"VALUES (?, ?, ?{', ?' * len(FIELDS)})"
+)
+# As a number, whatever stands there: an estimate has no checksum.
+_LAST_SECONDS = (
+    "SELECT identity, CAST(value AS REAL) FROM cells "
+    "JOIN measurements ON measurements.cell = cells.id "
+    f"WHERE metric = '{CELL_METRIC}' AND value NOT NULL AND cells.id IN ("
+    "SELECT max(id) FROM cells WHERE kept AND identity IN ({}) GROUP BY identity)"
 )
 _NEWEST_KEPT = "SELECT max(id) FROM cells WHERE kept AND key IN ({}) GROUP BY key"
 
@@ -120,6 +127,20 @@ class RunStore:
             for key, number, rows in sound_cells(records, self.path, on_damaged):
                 found[key] = rows
                 self._reused.add((self._database.generation, number))
+        return found
+
+    def last_seconds(self, cases: Iterable[Case]) -> dict[Case, float]:
+        """What those of the cases took that were finished before, by any code."""
+        asked = {identity(case): case for case in cases}
+        found: dict[Case, float] = {}
+        for part in in_chunks(list(asked)):
+            question = _LAST_SECONDS.format(", ".join("?" * len(part)))
+            records = self._database.read(
+                lambda connection, part=part, question=question: connection.execute(
+                    question, part
+                ).fetchall()
+            )
+            found.update((asked[name], seconds) for name, seconds in records)
         return found
 
     def save(self, key: str, rows: Sequence[Row]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from diffkit.errors import ExperimentError
 from diffkit.measure.cells import KEPT
-from diffkit.measure.rows import CELL_METRIC, Row
+from diffkit.measure.rows import CELL_METRIC, Case, Row
 
 #: Marks the file as a store of diffkit ("dkrs"), and the layout below.
 APPLICATION = 0x646B7273
@@ -170,7 +170,7 @@ def checksum(key: str, records: Sequence[Sequence[Any]]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def identity(row: Row) -> str:
+def identity(row: Row | Case) -> str:
     """What was measured, whatever code measured it: the same in every run.
 
     >>> one, two = (Row("e", (), "b", "none", "n_count", n) for n in (1, 2))

@@ -176,6 +176,20 @@ def test_a_worker_refuses_other_code_and_files_that_it_does_not_have(
     assert "no file /nowhere/absent.py" in refusal.reason
 
 
+def test_long_cells_are_batches_of_their_own_and_go_first(tmp_path):
+    asked = found(tmp_path, [("ok", False, 60)] * 40)
+    seconds = {7: 30.0, 30: 80.0, 31: 0.1}
+    tasks = [
+        cluster.Task(place, str(asked.path), case, seconds.get(place))
+        for place, case in enumerate(asked.experiment.cases("quick"))
+    ]
+    batches = [[task.place for task in some] for some in cluster._batches(tasks, 1)]
+    assert batches[:2] == [[30], [7]]
+    assert min(map(len, batches[2:])) > 1
+    assert sorted(place for some in batches for place in some) == [*range(40)]
+    assert batches[-1][-1] == 31
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_batches_keep_timed_cells_apart_and_every_cell_once(tmp_path, workers):
     asked = found(tmp_path, [("ok", place % 5 == 0, 60) for place in range(300)])

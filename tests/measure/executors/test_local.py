@@ -16,10 +16,11 @@ import pytest
 from diffkit.errors import ExperimentError, UserInputError
 from diffkit.measure import processes
 from diffkit.measure.executors import Local
-from diffkit.measure.executors.task import Task, ended
+from diffkit.measure.executors.task import Task, ended, longest_first
 from diffkit.measure.limits import Limits, Outcome
 from diffkit.measure.processes import Call, Processes
 from diffkit.measure.rows import BOOKKEEPING, CELL_METRIC, HARNESS_METRIC, case
+from diffkit.measure.store.run_store import open_run
 from diffkit.measure.sweep import run_sweep, run_sweeps
 from tests.measure.executors.project import found, intervals
 
@@ -77,6 +78,39 @@ def test_a_timed_cell_never_runs_beside_another(tmp_path):
     shared = [one for one in ran if not one[1]]
     assert any(a[2] < b[3] and b[2] < a[3] for a in shared for b in shared if a != b)
     assert len({one[-1] for one in shared}) <= 3
+
+
+def test_long_tasks_come_first_then_unknown_ones_then_short_ones():
+    seconds = [0.1, None, 2.0, 0.5, 80.0, None, 3.0, 1.0]
+    tasks = [Task(i, "", case("e", "null"), s) for i, s in enumerate(seconds)]
+    assert [task.place for task in longest_first(tasks)] == [4, 6, 2, 1, 5, 0, 3, 7]
+
+
+@pytest.mark.parametrize(
+    "workers, order", [(1, [1, 2, 3, 4, 5, 6, 7]), (2, [1, 2, 7, 5, 4, 3, 6])]
+)
+def test_cells_that_took_long_the_last_time_begin_first(tmp_path, workers, order):
+    """By a store that has them of other code; timed ones keep their order."""
+    seconds = {1: 2.0, 2: 90.0, 3: 0.1, 5: 20.0, 6: 0.2, 7: 80.0}
+    asked = found(tmp_path, [("ok", place < 2, 60) for place in range(7)])
+    cases = asked.experiment.cases("quick")
+    with open_run(tmp_path, "quick") as store:
+        for number, taken in seconds.items():
+            row = cases[number - 1].row(CELL_METRIC, taken)
+            store.save(f"other code, {number}", [row])
+    begun = []
+    swept = run_sweep(
+        asked,
+        "quick",
+        tmp_path,
+        executor=Local(workers),
+        on_start=lambda number, total, case: begun.append(number),
+    )
+    assert begun == order
+    assert [cell.number for cell in swept.cells] == [1, 2, 3, 4, 5, 6, 7]
+    assert [row["place"] for row in swept.rows if row.metric == CELL_METRIC] == [
+        *range(7)
+    ]
 
 
 def test_a_cell_that_explodes_or_hangs_ends_its_worker_and_the_others_go_on(tmp_path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from diffkit.errors import ExperimentError
 from diffkit.measure.cells import KEPT
 from diffkit.measure.limits import STATUSES
-from diffkit.measure.rows import Row
+from diffkit.measure.rows import CELL_METRIC, Row, case
 from diffkit.measure.store.results import COLUMNS, list_runs
 from diffkit.measure.store.run_store import RunStore, open_run, store_path
 from diffkit.measure.store.schema import FACTS, FIELDS
@@ -130,6 +130,28 @@ def test_many_cells_are_saved_and_loaded_in_few_statements(store):
     damaged = []
     assert store.load_many([*cells, "nothing"], damaged.append) == cells
     assert damaged == []
+
+
+def test_what_a_cell_took_is_known_whatever_code_measured_it(store):
+    cases = [case("planted", "null", number=number) for number in range(1200)]
+
+    def save(key, number, seconds, status="ok"):
+        store.save(key, [cases[number].row(CELL_METRIC, seconds, status=status)])
+
+    save("before", 0, 80.0)
+    save("now", 0, 70.0)
+    save("before, 1", 1, 3.0, "timeout")
+    save("now, 1", 1, 0.1, "error")  # failed at once: that says nothing
+    save("failed", 2, 0.1, "error")
+    save("nothing", 3, None)
+    save("far", 1100, 5)
+    save("not asked for", 1199, 9.0)
+    assert store.last_seconds(cases[:-1]) == {
+        cases[0]: 70.0,
+        cases[1]: 3.0,
+        cases[1100]: 5.0,
+    }
+    assert store.last_seconds([]) == {}
 
 
 def test_of_several_cells_all_are_saved_or_none(store, monkeypatch):
