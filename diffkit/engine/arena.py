@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-# Buffers begin on a cache line of 64 bytes: 8 float64 or 16 float32.
-LINE_BYTES = 64
+from diffkit.engine.lines import LINE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,7 @@ def _fingerprint() -> str:
         "jump.py",
         "loop.py",
         "native_arrays.py",
+        "rounded.py",
         "update_loop.py",
     )
     sources = [Path(rules.__file__), *(root / name for name in compiled)]

@@ -6,20 +6,23 @@ int64: which rule, how many elements, and the addresses of the vectors.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
+from llvmlite import ir
 from numba import types
 
-from diffkit.engine.jit import intrinsic, rounding_kernel, rounding_scalar
+from diffkit.engine.jit import intrinsic, rounding_kernel
 from diffkit.engine.jump import jump_table
 from diffkit.engine.kernels.memory import (
+    apart,
     float32_pointer,
     float64_pointer,
     int64_pointer,
-    keep_apart,
-    load,
-    store,
 )
+from diffkit.engine.kernels.tile import VECTOR_BYTES
+from diffkit.engine.rounded import Elements, chosen, spread
 from diffkit.rules import RULES, Rule
 
 RULE: Final = 0
@@ -37,107 +40,123 @@ MOMENTS_AFTER: Final = 11
 CONTROL_WIDTH: Final = 13
 
 
-@intrinsic
-def _vector(typingctx, like, address):
-    """The vector at an address, of the numbers that `like` points to."""
+def _pass(rule: Rule) -> Any:
+    """The pass of one rule, as a function that Numba's functions call."""
 
-    def codegen(context, builder, signature, arguments):
-        kind = context.get_value_type(signature.return_type)
-        return builder.inttoptr(arguments[1], kind)
+    @intrinsic
+    def run(typingctx, like, control, _):
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            module, name = builder.module, f"diffkit.step.{rule.name}.{like.dtype}"
+            function = module.globals.get(name)
+            if function is None:
+                kind = ir.FunctionType(ir.VoidType(), [arguments[1].type])
+                function = ir.Function(module, kind, name)
+                function.linkage = "internal"
+                function.attributes.add("nounwind")
+                apart(function)
+                _Pass(function, rule, context.get_value_type(like.dtype)).write()
+            builder.call(function, [arguments[1]])
+            return context.get_dummy_value()
 
-    return like(like, types.int64), codegen
-
-
-@intrinsic(prefer_literal=True)
-def _numbers(typingctx, like, address, count):
-    """The first numbers at an address, rounded to the precision of the vectors."""
-    found = types.UniTuple(like.dtype, count.literal_value)
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = context.get_value_type(types.CPointer(types.float64))
-        start = builder.inttoptr(arguments[1], kind)
-        int64 = context.get_value_type(types.int64)
-        places = (builder.gep(start, [int64(k)]) for k in range(found.count))
-        values = [
-            context.cast(builder, builder.load(place), types.float64, like.dtype)
-            for place in places
-        ]
-        return context.make_tuple(builder, found, values)
-
-    return found(like, types.int64, count), codegen
-
-
-def _without_moments(rule: Rule) -> Any:
-    formula, count = rounding_scalar(rule.formula), rule.numbers
-
-    @rounding_kernel
-    def run(like, control, _):
-        keep_apart()
-        added = control[ADDED]
-        w = _vector(like, control[PARAMETERS])
-        g = _vector(like, control[GRADIENT])
-        result = _vector(like, control[RESULT])
-        numbers = _numbers(like, control[NUMBERS], count)
-        for i in range(control[COUNT]):
-            before = load(w, i)
-            (u,) = formula(before, load(g, i), *numbers)
-            store(result, i, before + u if added else u)
+        return types.void(like, control, _), codegen
 
     return run
 
 
-def _with_one_moment(rule: Rule) -> Any:
-    formula, count = rounding_scalar(rule.formula), rule.numbers
+class _Pass:
+    """A pass that is being written: whole registers of elements, then one by one.
 
-    @rounding_kernel
-    def run(like, control, _):
-        keep_apart()
-        added = control[ADDED]
-        w = _vector(like, control[PARAMETERS])
-        g = _vector(like, control[GRADIENT])
-        m = _vector(like, control[MOMENTS])
-        m_after = _vector(like, control[MOMENTS_AFTER])
-        result = _vector(like, control[RESULT])
-        numbers = _numbers(like, control[NUMBERS], count)
-        for i in range(control[COUNT]):
-            before = load(w, i)
-            u, new = formula(before, load(g, i), load(m, i), *numbers)
-            store(m_after, i, new)
-            store(result, i, before + u if added else u)
+    All of an element is read before anything of it is written, so a result may lie on
+    top of what it is made from.
+    """
 
-    return run
+    def __init__(self, function: Any, rule: Rule, element: Any) -> None:
+        self._rule, self._element = rule, element
+        self._control = function.args[0]
+        self._builder: Any = ir.IRBuilder(function.append_basic_block("entry"))
+
+    def write(self) -> None:
+        """All of it."""
+        rule, count = self._rule, self._field(COUNT)
+        read = [PARAMETERS, GRADIENT, *range(MOMENTS, MOMENTS + rule.moments)]
+        written = [RESULT, *range(MOMENTS_AFTER, MOMENTS_AFTER + rule.moments)]
+        vectors = {place: self._pointer(place, self._element) for place in read}
+        results = {place: self._pointer(place, self._element) for place in written}
+        start = self._pointer(NUMBERS, ir.DoubleType())
+        numbers = [self._number(start, k) for k in range(rule.numbers)]
+        added = self._builder.icmp_signed("!=", self._field(ADDED), _whole(0))
+        lanes = VECTOR_BYTES // (8 if self._element == ir.DoubleType() else 4)
+        whole = self._builder.and_(count, _whole(-lanes))
+        for first, stop, some in ((_whole(0), whole, lanes), (whole, count, 1)):
+            spread_out = [spread(self._builder, number, some) for number in numbers]
+            with self._loop(first, stop, some) as i:
+                given = [self._load(vector, i, some) for vector in vectors.values()]
+                u, *after = rule.formula(*given, *spread_out)
+                u = chosen(added, given[0] + u, u)
+                for to, value in zip(results.values(), (u, *after), strict=True):
+                    self._store(to, i, value)
+        self._builder.ret_void()
+
+    def _field(self, place: int) -> Any:
+        return self._builder.load(self._builder.gep(self._control, [_whole(place)]))
+
+    def _pointer(self, place: int, element: Any) -> Any:
+        return self._builder.inttoptr(self._field(place), element.as_pointer())
+
+    def _number(self, start: Any, k: int) -> Any:
+        """A number of the step, rounded to the precision of the vectors."""
+        found = self._builder.load(self._builder.gep(start, [_whole(k)]))
+        if self._element == found.type:
+            return found
+        return self._builder.fptrunc(found, self._element)
+
+    def _load(self, vector: Any, i: Any, lanes: int) -> Elements:
+        place = self._place(vector, i, lanes)
+        return Elements(self._builder, self._builder.load(place, align=self._align))
+
+    def _store(self, vector: Any, i: Any, value: Elements) -> None:
+        kind = value.value.type
+        lanes = kind.count if isinstance(kind, ir.VectorType) else 1
+        place = self._place(vector, i, lanes)
+        self._builder.store(value.value, place, align=self._align)
+
+    def _place(self, vector: Any, i: Any, lanes: int) -> Any:
+        place = self._builder.gep(vector, [i])
+        if lanes == 1:
+            return place
+        kind = ir.VectorType(self._element, lanes)
+        return self._builder.bitcast(place, kind.as_pointer())
+
+    @property
+    def _align(self) -> int:
+        return 8 if self._element == ir.DoubleType() else 4
+
+    @contextmanager
+    def _loop(self, first: Any, stop: Any, step: int) -> Iterator[Any]:
+        builder = self._builder
+        before = builder.block
+        body = builder.append_basic_block("elements")
+        after = builder.append_basic_block("elements.done")
+        builder.cbranch(builder.icmp_signed("<", first, stop), body, after)
+        builder.position_at_end(body)
+        index = builder.phi(_WHOLE)
+        index.add_incoming(first, before)
+        yield index
+        following = builder.add(index, _whole(step), flags=("nsw",))
+        index.add_incoming(following, builder.block)
+        builder.cbranch(builder.icmp_signed("<", following, stop), body, after)
+        builder.position_at_end(after)
 
 
-def _with_two_moments(rule: Rule) -> Any:
-    formula, count = rounding_scalar(rule.formula), rule.numbers
-
-    @rounding_kernel
-    def run(like, control, _):
-        keep_apart()
-        added = control[ADDED]
-        w = _vector(like, control[PARAMETERS])
-        g = _vector(like, control[GRADIENT])
-        m = _vector(like, control[MOMENTS])
-        v = _vector(like, control[MOMENTS + 1])
-        m_after = _vector(like, control[MOMENTS_AFTER])
-        v_after = _vector(like, control[MOMENTS_AFTER + 1])
-        result = _vector(like, control[RESULT])
-        numbers = _numbers(like, control[NUMBERS], count)
-        for i in range(control[COUNT]):
-            before = load(w, i)
-            u, first, second = formula(
-                before, load(g, i), load(m, i), load(v, i), *numbers
-            )
-            store(m_after, i, first)
-            store(v_after, i, second)
-            store(result, i, before + u if added else u)
-
-    return run
+_WHOLE = ir.IntType(64)
 
 
-_LOOPS = (_without_moments, _with_one_moment, _with_two_moments)
+def _whole(value: int) -> Any:
+    return ir.Constant(_WHOLE, value)
+
+
 #: A rule's place in it is its number.
-STEPS = {name: _LOOPS[rule.moments](rule) for name, rule in RULES.items()}
+STEPS = {name: _pass(rule) for name, rule in RULES.items()}
 _call_rule = jump_table(STEPS)
 
 

@@ -15,10 +15,9 @@ import numpy as np
 from diffkit.engine import enter, loop
 from diffkit.engine.cache import direct
 from diffkit.engine.kernels.fields import OUT, C
+from diffkit.engine.lines import empty_on_a_line
 from diffkit.engine.pool import together
 from diffkit.engine.program import Program
-
-LINE_BYTES = 64
 
 
 class Workspace:
@@ -42,10 +41,7 @@ class Workspace:
 
     def __init__(self, program: Program) -> None:
         plan, dtype = program.plan, program.dtype
-        line = LINE_BYTES // dtype.itemsize
-        memory = np.empty(plan.elements + line, dtype)
-        skip = -memory.ctypes.data % LINE_BYTES // dtype.itemsize
-        self.arena = memory[skip : skip + plan.elements]
+        self.arena = empty_on_a_line(plan.elements, dtype)
         for start, values in program.constants:
             self.arena[start : start + values.size] = values
         self.leaves = [

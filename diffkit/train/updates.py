@@ -10,6 +10,7 @@ import numpy as np
 import optree
 
 from diffkit.backends import Backend
+from diffkit.engine.lines import empty_on_a_line
 from diffkit.engine.updates import vector_update
 from diffkit.errors import ShapeError
 from diffkit.rules import RULES
@@ -93,7 +94,7 @@ class ByEngine:
 
     def __init__(self, stages: Any, packed: np.ndarray, state: Any) -> None:
         self._stages, self._tree = optree.tree_flatten(stages)
-        self.gradient: np.ndarray = np.empty_like(packed)
+        self.gradient: np.ndarray = _vector_like(packed)
         self._sides = (self._side(packed), self._side(packed))
         for here, there in (self._sides, self._sides[::-1]):
             here.updates = [
@@ -124,11 +125,11 @@ class ByEngine:
 
     def _side(self, packed: np.ndarray) -> _Side:
         moments = [
-            tuple(np.empty_like(packed) for _ in range(stage.rule.moments))
+            tuple(_vector_like(packed) for _ in range(stage.rule.moments))
             for stage in self._stages
         ]
         steps = [np.zeros((), np.int64) for _ in self._stages]
-        return _Side(np.empty_like(packed), moments, steps)
+        return _Side(_vector_like(packed), moments, steps)
 
     def _update(
         self, k: int, here: _Side, there: _Side
@@ -191,6 +192,10 @@ class ByEngine:
                     f"{np.shape(moment)} for {self.gradient.size} parameters in one "
                     "vector. Start with the state that init gives for that vector."
                 )
+
+
+def _vector_like(packed: np.ndarray) -> np.ndarray:
+    return empty_on_a_line(packed.size, packed.dtype)
 
 
 def _added(p: Any, u: Any) -> Any:
