@@ -30,7 +30,7 @@ DEEPEST = {
 }
 #: Errors are proved so deep: the balls of more layers need ever more bits, and the
 #: proof would take most of a cell that is there to measure a cost.
-PROVED = 256
+PROVED = 64
 
 #: Way of differentiating -> (backend, its options, what runs the arithmetic).
 WAYS: dict[str, tuple[str, dict[str, str], str]] = {
@@ -52,7 +52,7 @@ WAYS: dict[str, tuple[str, dict[str, str], str]] = {
     "null": ("null", {}, "none"),
 }
 #: Of each call, taken in turn, and how long all of them may take.
-SAMPLES, BUDGET_SECONDS = 21, 0.3
+SAMPLES, BUDGET_SECONDS = 25, 0.4
 LIMITS = measure.Limits(seconds=20.0, bytes=2 << 30)
 
 

@@ -186,7 +186,9 @@ def figure(rows: Sequence[Row]):
     )
     for axes in (seconds, memory):
         powers = range(3, 13, 3)
-        axes.set_xticks([10.0**k for k in powers], [f"$10^{{{k}}}$" for k in powers])
+        axes.set_xticks(
+            [10.0**k for k in powers], [report.numbers.power_of_ten(k) for k in powers]
+        )
     return shown
 
 

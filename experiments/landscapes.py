@@ -330,7 +330,8 @@ def figure(rows: Sequence[Row]):
     )
     powers = range(-15, 0, 4)
     axes[5].set_xticks(
-        [10.0**power for power in powers], [f"$10^{{{power}}}$" for power in powers]
+        [10.0**power for power in powers],
+        [report.numbers.power_of_ten(power) for power in powers],
     )
     return shown
 

@@ -198,7 +198,9 @@ def figure(rows: Sequence[Row]):
     )
     for axes in (ratios, seconds):  # the sizes lie too close together to be named
         powers = range(2, 7)
-        axes.set_xticks([10**k for k in powers], [f"$10^{k}$" for k in powers])
+        axes.set_xticks(
+            [10**k for k in powers], [report.numbers.power_of_ten(k) for k in powers]
+        )
     return shown
 
 

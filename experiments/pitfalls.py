@@ -372,7 +372,8 @@ def figure(rows: Sequence[Row]):
     )
     powers = range(-9, 1, 3)
     axes[3].set_xticks(
-        [10.0**power for power in powers], [f"$10^{{{power}}}$" for power in powers]
+        [10.0**power for power in powers],
+        [report.numbers.power_of_ten(power) for power in powers],
     )
     figures.draw(
         axes[4],

@@ -21,6 +21,15 @@ def log10(number: float) -> float:
     return math.log10(number)
 
 
+def power_of_ten(exponent: int) -> str:
+    """As labels of axes say it.
+
+    >>> power_of_ten(-12)
+    '10⁻¹²'
+    """
+    return f"10{str(exponent).translate(SUPERSCRIPT)}"
+
+
 def count(number: float) -> str:
     """A count: exact below a million, then three figures and a power of ten.
 

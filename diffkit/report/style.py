@@ -11,6 +11,8 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from diffkit.errors import ReportError
@@ -143,13 +145,16 @@ def save(figure: Figure, folder: Path, stem: str = "figure") -> None:
 
 
 def draw_files(figure: Figure) -> dict[str, bytes]:
-    """The figure as the bytes of an ``svg`` and of a ``png``."""
-    files = {}
-    for suffix, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
-        buffer = io.BytesIO()
-        with house_style():
-            figure.savefig(buffer, format=suffix, metadata=metadata)
-        files[suffix] = buffer.getvalue()
-        # Panels stay where they are: to lay them out takes as long as to draw them.
+    """The figure as the bytes of an ``svg`` and of a ``png``.
+
+    `savefig` lays out all panels before each file and once more while it draws, which
+    takes as long as drawing them: here they are laid out once, for both files.
+    """
+    svg, png = io.BytesIO(), io.BytesIO()
+    with house_style():
+        figure.set_dpi(mpl.rcParams["savefig.dpi"])
+        figure.draw_without_rendering()
         figure.set_layout_engine("none")
-    return files
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+    return {"svg": svg.getvalue(), "png": png.getvalue()}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from diffkit.report.numbers import log10
+from diffkit.report.numbers import log10, power_of_ten
 
 #: Places over more decades than this are not counts of something: a label at each
 #: would be a long number.
@@ -23,7 +23,7 @@ def tick_places(axes: Axes, ticks: Sequence[float]) -> None:
     if ticks and log10(ticks[-1] / ticks[0]) > _DECADES:
         first, last = math.ceil(log10(ticks[0])), math.floor(log10(ticks[-1]))
         places = range(first, last + 1, max(1, -(-(last - first) // 6)))
-        axes.set_xticks([10.0**p for p in places], [f"$10^{{{p}}}$" for p in places])
+        axes.set_xticks([10.0**p for p in places], [power_of_ten(p) for p in places])
         axes.set_xticks([], minor=True)
         return
     if ticks:
@@ -56,5 +56,5 @@ def tick_powers(axes: Axes) -> None:
                 break
         axes.set_yticks([at for at, _ in shown], [text for _, text in shown])
     else:
-        axes.set_yticks(places, [f"$10^{{{place}}}$" for place in places])
+        axes.set_yticks(places, [power_of_ten(place) for place in places])
     axes.set_ylim(low, high)
