@@ -107,7 +107,7 @@ ASKED: Mapping[str, Mapping[Mode, tuple[str, ...]]] = {
 PATIENCE_SECONDS = 4.0
 #: Largest error, over the gradient's largest entry, with which a way is timed at all.
 ALLOWED = {DOUBLE: 1e-11, SINGLE: 1e-4, "differences": 1e-5}
-SAMPLES, BUDGET_SECONDS = 15, 0.8
+SAMPLES, BUDGET_SECONDS = 21, 1.0
 #: What large networks may take, for as many rounds of every way.
 LARGE: Mapping[str, float] = {"784-512-512-10": 3.0, "1024×4": 18.0}
 LIMITS = measure.Limits(seconds=300.0, bytes=12 << 30)

@@ -1,8 +1,10 @@
-"""Fresh arrays for results; large ones in memory that an earlier result has left.
+"""Fresh arrays for results; many bytes of them in memory that an earlier result left.
 
 The system clears every page of memory that it hands out, which for large gradients
-takes longer than to compute some of them. So a few sets of large results are kept, and
-one that nobody else refers to any more, not even by a view, is handed out again.
+takes longer than to compute some of them; and the allocator gives back what a hundred
+small arrays leave together, as it does with a large one. So a few sets of results are
+kept, and one that nobody else refers to any more, not even by a view, is handed out
+again.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from sys import getrefcount
 
 import numpy as np
 
-# Below this the allocator keeps memory by itself.
+# Of a set together; below this the allocator keeps memory by itself.
 LARGE_BYTES = 128 * 1024
 # A loop that holds a result until it has the next needs two.
 KEPT_SETS = 2
@@ -36,33 +38,26 @@ def fresh_arrays(
     """A function that gives uninitialised arrays of these shapes and dtypes.
 
     No array is given twice while anything refers to it. May be called by several
-    threads. One set of large arrays, at most two, outlives its users.
+    threads. Of sets of `LARGE_BYTES` and more one, at most two, outlives its users.
 
     >>> give = fresh_arrays([(2, 3)], [np.dtype(np.float64)])
     >>> [array.shape for array in give()]
     [(2, 3)]
     """
     about = list(zip(shapes, dtypes, strict=True))
-    sizes = [prod(shape) * dtype.itemsize for shape, dtype in about]
-    large = [p for p, size in enumerate(sizes) if size >= LARGE_BYTES]
-    if not large:
+    if sum(prod(shape) * dtype.itemsize for shape, dtype in about) < LARGE_BYTES:
         # By a name of its own: one look-up less in calls that take microseconds.
         empty = np.empty
         return lambda: [*map(empty, shapes, dtypes)]
     kept: list[list[np.ndarray]] = []
-    wanted = [(*pair, p in large) for p, pair in enumerate(about)]
 
     def give() -> list[np.ndarray]:
         found = _unused(kept)
         if found is None:
-            found = [np.empty(shapes[p], dtypes[p]) for p in large]
+            found = [np.empty(shape, dtype) for shape, dtype in about]
         if len(kept) < KEPT_SETS:
             kept.append(found)
-        again = iter(found)
-        return [
-            next(again) if is_large else np.empty(shape, dtype)
-            for shape, dtype, is_large in wanted
-        ]
+        return [*found]
 
     return give
 
