@@ -69,10 +69,6 @@ def definitions():
             ),
             [0, s],
         ),
-        "TANH_SMALL": (
-            odd(mp.tanh, -over(3), two / 15),
-            [0, (mp.mpf(tables.TANH_SPLIT) * slack) ** 2],
-        ),
         "SINH_SMALL": (odd(mp.sinh, over(6), over(120)), [0, 1]),
         "ERF_SMALL": (
             of_square(

@@ -104,13 +104,15 @@ def expm1(x: Number) -> Number:
 
 
 def tanh(x: Number) -> Number:
-    """1 − 2/(e^(2|x|) + 1), or x + x³·P(x²) where |x| < 0.55; sign of x."""
-    magnitude = at_most(abs(x), TANH_TOP)
-    n, r, _ = _reduced(magnitude + magnitude)
-    large = 1.0 - 2.0 / (_exp_reduced(r) * power_of_two(n) + 1.0)
-    z = magnitude * magnitude
-    small = magnitude + magnitude * z * polynomial(z, tables.TANH_SMALL)
-    return copysign(select(magnitude < tables.TANH_SPLIT, small, large), x)
+    """(1 − e^(−2|x|))/(1 + e^(−2|x|)), with the sign of x.
+
+    With e^(−2|x|) = 2ⁿ·(1 + p), 1 ∓ 2ⁿ are exact, and above and below the bar one
+    fused operation is left; near zero n is 0, and p has lost nothing.
+    """
+    n, r, _ = _reduced(-2.0 * at_most(abs(x), TANH_TOP))
+    power = power_of_two(n)
+    part = power * (r + r * r * polynomial(r, tables.EXPM1_TAIL))
+    return copysign(((1.0 - power) - part) / ((1.0 + power) + part), x)
 
 
 def sigmoid(x: Number) -> Number:
