@@ -250,6 +250,9 @@ def _limits(data: Data) -> dict[str, Number | Markup]:
             "cost_vs_depth", "gradient_ratio", "autodiff", depth=1
         ),
         "casadi": lambda: times("peers", "gradient_ratio", "casadi", network="2-8-1"),
+        "casadi_compiled": lambda: times(
+            "peers", "gradient_ratio", "casadi_compiled", network="2-8-1"
+        ),
         "casadi_large": lambda: times(
             "peers", "gradient_ratio", "casadi", network="10-64-32-1"
         ),
