@@ -197,9 +197,12 @@ def _net(case: Case) -> list[Row]:
         arrived = np.flatnonzero(path.values <= NET_LOSS)
         if arrived.size:
             rows.append(case.row(f"rate_{rate:g}_steps_count", int(arrived[0])))
-        if path.ended != "diverged":
-            limit = 2.0 / _sharpness(value_and_grad, path.last)
-            rows.append(case.row(f"rate_{rate:g}_limit_at_end_value", limit))
+        if path.ended == "diverged":
+            continue
+        # A run that was thrown to where all units are saturated has no limit.
+        if sharpness := _sharpness(value_and_grad, path.last):
+            name = f"rate_{rate:g}_limit_at_end_value"
+            rows.append(case.row(name, 2.0 / sharpness))
     return rows
 
 
@@ -216,12 +219,17 @@ def _run(case: Case, rate: float, path: measure.Descent, least: float) -> list[R
 
 
 def _sharpness(value_and_grad, at: np.ndarray, rounds: int = 60) -> float:
-    """The Hessian's largest eigenvalue by power iteration on gradient differences."""
+    """The Hessian's largest eigenvalue by power iteration on gradient differences.
+
+    Zero where the gradient does not change at all.
+    """
     rng = np.random.default_rng(0)
     v = rng.normal(size=at.shape)
     step, largest = 1e-5, 0.0
     for _ in range(rounds):
-        v = v / np.linalg.norm(v)
+        if not (size := float(np.linalg.norm(v))):
+            return 0.0
+        v = v / size
         image = value_and_grad(at + step * v)[1] - value_and_grad(at - step * v)[1]
         image = image / (2 * step)
         largest = float(v @ image)
