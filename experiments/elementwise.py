@@ -78,7 +78,6 @@ def cases(mode: Mode) -> list[Case]:
         for dtype in DTYPES
         for op in NUMPY
         if mode == "full" or place == FIRST or op in QUICK
-        if mode == "full" or place != "memory" or dtype == "float64"
     ]
     return timed + [_case("error", op, dtype, "") for dtype in DTYPES for op in NUMPY]
 
