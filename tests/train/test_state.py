@@ -146,4 +146,5 @@ def test_training_with_batch_normalisation_equals_pytorchs():
     theirs.eval()
     outputs = theirs(torch.tensor(X)).detach().numpy()
     ours = net.apply(history.params, X, history.net_state)
-    np.testing.assert_allclose(ours, outputs, rtol=1e-8)
+    # Of outputs of order one; an entry that happens to be near zero is as far off.
+    np.testing.assert_allclose(ours, outputs, rtol=1e-8, atol=1e-9)
