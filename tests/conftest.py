@@ -1,6 +1,7 @@
 """What every test shares: one thread, one seed, reproducible random cases."""
 
 import os
+import signal
 
 # Before NumPy is imported: the thread pools of a BLAS are sized when it loads, and
 # two xdist workers with a pool each would fight over two cores.
@@ -13,6 +14,11 @@ for _variable in (
 ):
     os.environ.setdefault(_variable, "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+
+# A shell that starts us in the background has Ctrl-C ignored, by us and by processes
+# that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import hypothesis
 import numpy as np
