@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from numba.core.cgutils import get_or_insert_function
 
-from diffkit.engine.kernels.tile import VECTOR_BYTES
+from diffkit.engine.emit import DOUBLE
+from diffkit.engine.kernels.tile import VECTOR_BYTES, splat
 
-DOUBLE = ir.DoubleType()
 _WHOLE = ir.IntType(64)
 # Numba adds its caller's flags to what has none: these mean nothing to sums, products
 # and differences, and to divisions.
@@ -84,7 +85,7 @@ def called(name: str, *operands: Elements) -> Elements:
     return Elements(
         builder,
         builder.call(
-            _declared(builder.module, full_name, signature),
+            get_or_insert_function(builder.module, signature, full_name),
             [operand.value for operand in operands],
         ),
     )
@@ -146,10 +147,10 @@ def _approximate_reciprocal(b: Elements) -> Elements:
     """1/b to 14 bits."""
     builder, kind = b.builder, b.value.type
     mask = ir.IntType(8)
-    function = _declared(
+    function = get_or_insert_function(
         builder.module,
-        "llvm.x86.avx512.rcp14.pd.512",
         ir.FunctionType(kind, [kind, kind, mask]),
+        "llvm.x86.avx512.rcp14.pd.512",
     )
     everywhere = ir.Constant(mask, 0xFF)
     return Elements(builder, builder.call(function, [b.value, b.value, everywhere]))
@@ -188,21 +189,9 @@ def like(x: Elements, value: float) -> Elements:
 
 def spread(builder: Any, number: Any, lanes: int) -> Elements:
     """One number in every lane; with one lane, the number itself."""
-    if lanes == 1:
-        return Elements(builder, number)
-    vector = ir.VectorType(number.type, lanes)
-    first = builder.insert_element(
-        ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0)
-    )
-    order = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-    return Elements(builder, builder.shuffle_vector(first, first, order))
+    return Elements(builder, number if lanes == 1 else splat(builder, number, lanes))
 
 
 def chosen(condition: Any, x: Elements, y: Elements) -> Elements:
     """X if a condition holds, for all lanes at once, else y."""
     return Elements(x.builder, x.builder.select(condition, x.value, y.value))
-
-
-def _declared(module: Any, name: str, kind: Any) -> Any:
-    found = module.globals.get(name)
-    return ir.Function(module, kind, name) if found is None else found

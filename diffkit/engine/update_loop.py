@@ -6,22 +6,21 @@ int64: which rule, how many elements, and the addresses of the vectors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 from llvmlite import ir
 from numba import types
 
+from diffkit.engine.emit import DOUBLE
 from diffkit.engine.jit import intrinsic, rounding_kernel
 from diffkit.engine.jump import jump_table
 from diffkit.engine.kernels.memory import (
-    apart,
     float32_pointer,
     float64_pointer,
     int64_pointer,
 )
-from diffkit.engine.kernels.tile import VECTOR_BYTES
+from diffkit.engine.kernels.tile import VECTOR_BYTES, bytes_of
+from diffkit.engine.kernels.written import WHOLE, declared, loop
 from diffkit.engine.rounded import Elements, chosen, spread
 from diffkit.rules import RULES, Rule
 
@@ -49,11 +48,7 @@ def _pass(rule: Rule) -> Any:
             module, name = builder.module, f"diffkit.step.{rule.name}.{like.dtype}"
             function = module.globals.get(name)
             if function is None:
-                kind = ir.FunctionType(ir.VoidType(), [arguments[1].type])
-                function = ir.Function(module, kind, name)
-                function.linkage = "internal"
-                function.attributes.add("nounwind")
-                apart(function)
+                function = declared(module, name, [arguments[1].type])
                 _Pass(function, rule, context.get_value_type(like.dtype)).write()
             builder.call(function, [arguments[1]])
             return context.get_dummy_value()
@@ -80,20 +75,20 @@ class _Pass:
         rule, count = self._rule, self._field(COUNT)
         read = [PARAMETERS, GRADIENT, *range(MOMENTS, MOMENTS + rule.moments)]
         written = [RESULT, *range(MOMENTS_AFTER, MOMENTS_AFTER + rule.moments)]
-        vectors = {place: self._pointer(place, self._element) for place in read}
-        results = {place: self._pointer(place, self._element) for place in written}
-        start = self._pointer(NUMBERS, ir.DoubleType())
+        vectors = [self._pointer(place, self._element) for place in read]
+        results = [self._pointer(place, self._element) for place in written]
+        start = self._pointer(NUMBERS, DOUBLE)
         numbers = [self._number(start, k) for k in range(rule.numbers)]
         added = self._builder.icmp_signed("!=", self._field(ADDED), _whole(0))
-        lanes = VECTOR_BYTES // (8 if self._element == ir.DoubleType() else 4)
+        lanes = VECTOR_BYTES // bytes_of(self._element)
         whole = self._builder.and_(count, _whole(-lanes))
         for first, stop, some in ((_whole(0), whole, lanes), (whole, count, 1)):
             spread_out = [spread(self._builder, number, some) for number in numbers]
-            with self._loop(first, stop, some) as i:
-                given = [self._load(vector, i, some) for vector in vectors.values()]
+            with loop(self._builder, first, stop, some) as i:
+                given = [self._load(vector, i, some) for vector in vectors]
                 u, *after = rule.formula(*given, *spread_out)
                 u = chosen(added, given[0] + u, u)
-                for to, value in zip(results.values(), (u, *after), strict=True):
+                for to, value in zip(results, (u, *after), strict=True):
                     self._store(to, i, value)
         self._builder.ret_void()
 
@@ -112,13 +107,15 @@ class _Pass:
 
     def _load(self, vector: Any, i: Any, lanes: int) -> Elements:
         place = self._place(vector, i, lanes)
-        return Elements(self._builder, self._builder.load(place, align=self._align))
+        return Elements(
+            self._builder, self._builder.load(place, align=bytes_of(self._element))
+        )
 
     def _store(self, vector: Any, i: Any, value: Elements) -> None:
         kind = value.value.type
         lanes = kind.count if isinstance(kind, ir.VectorType) else 1
         place = self._place(vector, i, lanes)
-        self._builder.store(value.value, place, align=self._align)
+        self._builder.store(value.value, place, align=bytes_of(self._element))
 
     def _place(self, vector: Any, i: Any, lanes: int) -> Any:
         place = self._builder.gep(vector, [i])
@@ -127,32 +124,9 @@ class _Pass:
         kind = ir.VectorType(self._element, lanes)
         return self._builder.bitcast(place, kind.as_pointer())
 
-    @property
-    def _align(self) -> int:
-        return 8 if self._element == ir.DoubleType() else 4
-
-    @contextmanager
-    def _loop(self, first: Any, stop: Any, step: int) -> Iterator[Any]:
-        builder = self._builder
-        before = builder.block
-        body = builder.append_basic_block("elements")
-        after = builder.append_basic_block("elements.done")
-        builder.cbranch(builder.icmp_signed("<", first, stop), body, after)
-        builder.position_at_end(body)
-        index = builder.phi(_WHOLE)
-        index.add_incoming(first, before)
-        yield index
-        following = builder.add(index, _whole(step), flags=("nsw",))
-        index.add_incoming(following, builder.block)
-        builder.cbranch(builder.icmp_signed("<", following, stop), body, after)
-        builder.position_at_end(after)
-
-
-_WHOLE = ir.IntType(64)
-
 
 def _whole(value: int) -> Any:
-    return ir.Constant(_WHOLE, value)
+    return ir.Constant(WHOLE, value)
 
 
 #: A rule's place in it is its number.

@@ -45,7 +45,7 @@ def tile(rows, vectors, vector_bytes=VECTOR_BYTES, *, more=False, ahead=0):
         def codegen(context, builder, signature, arguments):
             out, out_row, a, a_row, a_column, b, b_row, depth = arguments
             element = context.get_value_type(signature.args[0].dtype)
-            lanes = max(vector_bytes // _bytes(element), 1)
+            lanes = max(vector_bytes // bytes_of(element), 1)
             vector = ir.VectorType(element, lanes)
             whole = ir.IntType(64)
             loop = builder.append_basic_block("tile.loop")
@@ -78,7 +78,7 @@ def tile(rows, vectors, vector_bytes=VECTOR_BYTES, *, more=False, ahead=0):
             for v in range(vectors):
                 place = builder.gep(line, [ir.Constant(whole, v * lanes)])
                 place = builder.bitcast(place, vector.as_pointer())
-                lines.append(builder.load(place, align=_bytes(element)))
+                lines.append(builder.load(place, align=bytes_of(element)))
             column = builder.mul(k, a_column)
             if ahead:
                 step = builder.mul(a_column, ir.Constant(whole, ahead))
@@ -87,7 +87,7 @@ def tile(rows, vectors, vector_bytes=VECTOR_BYTES, *, more=False, ahead=0):
             news = []
             for r in range(rows):
                 factor = builder.load(builder.gep(rows_of_a[r], [column]))
-                factor = _splat(builder, factor, lanes)
+                factor = splat(builder, factor, lanes)
                 news += [
                     _fmuladd(builder, factor, lines[v], sums[r * vectors + v])
                     for v in range(vectors)
@@ -100,9 +100,9 @@ def tile(rows, vectors, vector_bytes=VECTOR_BYTES, *, more=False, ahead=0):
             builder.position_at_end(after)
             for new, place in zip(news, places, strict=True):
                 if more:
-                    there = builder.load(place, align=_bytes(element))
+                    there = builder.load(place, align=bytes_of(element))
                     new = builder.fadd(new, there)
-                builder.store(new, place, align=_bytes(element))
+                builder.store(new, place, align=bytes_of(element))
             return context.get_dummy_value()
 
         size = types.int64
@@ -130,7 +130,8 @@ def turn(typingctx, out, out_row, a, a_row):
             return builder.bitcast(row, vector.as_pointer())
 
         lines = [
-            builder.load(place(a, a_row, i), align=_bytes(element)) for i in range(TURN)
+            builder.load(place(a, a_row, i), align=bytes_of(element))
+            for i in range(TURN)
         ]
         side = 1
         while side < TURN:
@@ -144,7 +145,7 @@ def turn(typingctx, out, out_row, a, a_row):
                 lines[i + side] = _shuffled(builder, first, second, lower)
             side *= 2
         for j, line in enumerate(lines):
-            builder.store(line, place(out, out_row, j), align=_bytes(element))
+            builder.store(line, place(out, out_row, j), align=bytes_of(element))
         return context.get_dummy_value()
 
     size = types.int64
@@ -157,7 +158,7 @@ def lanes_of(typingctx, pointer):
 
     def codegen(context, builder, signature, arguments):
         element = context.get_value_type(signature.args[0].dtype)
-        return ir.Constant(ir.IntType(64), VECTOR_BYTES // _bytes(element))
+        return ir.Constant(ir.IntType(64), VECTOR_BYTES // bytes_of(element))
 
     return types.int64(pointer), codegen
 
@@ -167,7 +168,8 @@ def _shuffled(builder, first, second, order):
     return builder.shuffle_vector(first, second, ir.Constant(kind, order))
 
 
-def _splat(builder, scalar, lanes):
+def splat(builder, scalar, lanes):
+    """A number in every lane of a vector."""
     vector = ir.VectorType(scalar.type, lanes)
     first = builder.insert_element(
         ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
@@ -177,11 +179,14 @@ def _splat(builder, scalar, lanes):
 
 def _fmuladd(builder, x, y, z):
     kind = x.type
-    name = f"llvm.fmuladd.v{kind.count}{'f64' if _bytes(kind.element) == 8 else 'f32'}"
+    name = (
+        f"llvm.fmuladd.v{kind.count}{'f64' if bytes_of(kind.element) == 8 else 'f32'}"
+    )
     three = ir.FunctionType(kind, [kind, kind, kind])
     function = get_or_insert_function(builder.module, three, name)
     return builder.call(function, [x, y, z])
 
 
-def _bytes(element):
+def bytes_of(element):
+    """Of a float64 or a float32, by its type."""
     return 8 if isinstance(element, ir.DoubleType) else 4

@@ -52,19 +52,8 @@ class Kernel:
         self, start: Number | int, stop: Number, step: int = 1
     ) -> Iterator[Number]:
         """A loop over start, start + step, … below stop."""
-        builder, first = self.builder, stop.like(start).value
-        before = builder.block
-        body = builder.append_basic_block("loop")
-        after = builder.append_basic_block("loop.done")
-        builder.cbranch(builder.icmp_signed("<", first, stop.value), body, after)
-        builder.position_at_end(body)
-        index = builder.phi(WHOLE)
-        index.add_incoming(first, before)
-        yield Number(builder, index)
-        following = builder.add(index, ir.Constant(WHOLE, step), flags=("nsw",))
-        index.add_incoming(following, builder.block)
-        builder.cbranch(builder.icmp_signed("<", following, stop.value), body, after)
-        builder.position_at_end(after)
+        with loop(self.builder, stop.like(start).value, stop.value, step) as index:
+            yield Number(self.builder, index)
 
     def any(
         self, start: Number, stop: Number, test: Callable[[Number], Number]
@@ -99,6 +88,23 @@ class Kernel:
                 otherwise()
 
 
+@contextmanager
+def loop(builder: Any, first: Any, stop: Any, step: int = 1) -> Iterator[Any]:
+    """A loop over first, first + step, … below stop: LLVM's whole numbers."""
+    before = builder.block
+    body = builder.append_basic_block("loop")
+    after = builder.append_basic_block("loop.done")
+    builder.cbranch(builder.icmp_signed("<", first, stop), body, after)
+    builder.position_at_end(body)
+    index = builder.phi(WHOLE)
+    index.add_incoming(first, before)
+    yield index
+    following = builder.add(index, ir.Constant(WHOLE, step), flags=("nsw",))
+    index.add_incoming(following, builder.block)
+    builder.cbranch(builder.icmp_signed("<", following, stop), body, after)
+    builder.position_at_end(after)
+
+
 def kernel(name: str, write: Callable[[Kernel], None]) -> Any:
     """The kernel that `write` writes, as a function that Numba's functions call.
 
@@ -113,7 +119,7 @@ def kernel(name: str, write: Callable[[Kernel], None]) -> Any:
             function = module.globals.get(full_name)
             if function is None:
                 kinds = [value.type for value in arguments]
-                function = _declared(module, full_name, kinds)
+                function = declared(module, full_name, kinds)
                 _fill(function, write)
             builder.call(function, arguments)
             return context.get_dummy_value()
@@ -123,7 +129,8 @@ def kernel(name: str, write: Callable[[Kernel], None]) -> Any:
     return run
 
 
-def _declared(module: Any, name: str, kinds: list[Any]) -> Any:
+def declared(module: Any, name: str, kinds: list[Any]) -> Any:
+    """A native function of its own, which gives nothing and has no body yet."""
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "internal"
     function.attributes.add("nounwind")
